@@ -14,6 +14,7 @@ pub mod codec;
 pub mod id;
 pub mod limits;
 pub mod lines;
+pub mod merge;
 pub mod mint;
 pub mod split;
 pub mod stream;

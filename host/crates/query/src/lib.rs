@@ -1,1 +1,25 @@
-//! placeholder
+//! The query language, what it matches, and the shape of answers.
+//!
+//! Text becomes an [`Expr`] ([`parse`]), an expression becomes a [`Matcher`], and a matcher, asked for one
+//! stream, searches flat buffers of payloads ([`StreamMatcher::scan`]). Times are read by [`time`], answers
+//! are [`Rows`] and [`Stats`].
+//!
+//! Pure: no clock, no disk, no socket, no thread. "Now" is passed in. Nothing here knows where records are
+//! kept or how they are read: that is the engine's.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod language;
+pub mod matcher;
+pub mod rows;
+pub mod stats;
+pub mod time;
+
+pub use language::{Expr, ParseError, parse, parse_regex};
+pub use matcher::{CompileError, Matcher, StreamMatcher};
+pub use rows::{Row, Rows};
+pub use stats::{Missing, Stats};
+pub use weir_record::merge::{NotAnOrder, Order};

@@ -1,0 +1,206 @@
+//! Texts and their trees, texts and their errors, and trees printed and read again.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use alloc::{format, vec};
+
+use proptest::prelude::*;
+use weir_record::limits::{QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_TERMS_MAX};
+
+use super::*;
+
+fn word(text: &str) -> Expr {
+    Expr::Word { text: text.into(), any_case: false }
+}
+
+fn any_case(text: &str) -> Expr {
+    Expr::Word { text: text.into(), any_case: true }
+}
+
+fn bytes(bytes: &[u8]) -> Expr {
+    Expr::bytes(bytes)
+}
+
+fn not(inner: Expr) -> Expr {
+    inner.negated()
+}
+
+fn topic(value: &str) -> Expr {
+    Expr::Topic(value.into())
+}
+
+fn label(name: &str, value: &str) -> Expr {
+    Expr::Label { name: name.into(), value: value.into() }
+}
+
+fn regex(pattern: &str) -> Expr {
+    Expr::Regex(pattern.into())
+}
+
+#[test]
+fn texts_become_the_trees_they_mean() {
+    let table: Vec<(&str, Expr)> = vec![
+        ("", Expr::All),
+        (" \t\n ", Expr::All),
+        ("payment", word("payment")),
+        ("payment declined", Expr::And(vec![word("payment"), word("declined")])),
+        ("a AND b", Expr::And(vec![word("a"), word("b")])),
+        ("a b OR c", Expr::Or(vec![Expr::And(vec![word("a"), word("b")]), word("c")])),
+        ("a (b OR c)", Expr::And(vec![word("a"), Expr::Or(vec![word("b"), word("c")])])),
+        ("((a))", word("a")),
+        ("(a b) c", Expr::And(vec![word("a"), word("b"), word("c")])),
+        ("-a", not(word("a"))),
+        ("NOT a b", Expr::And(vec![not(word("a")), word("b")])),
+        ("NOT (a OR b)", not(Expr::Or(vec![word("a"), word("b")]))),
+        ("--a", not(not(word("a")))),
+        ("a -\"b\"", Expr::And(vec![word("a"), not(bytes(b"b"))])),
+        ("and or not", Expr::And(vec![word("and"), word("or"), word("not")])),
+        ("\"OR\"", bytes(b"OR")),
+        ("\"lily ord\"", bytes(b"lily ord")),
+        (r#""a\"\\\n\t\x00\xfF""#, bytes(b"a\"\\\n\t\0\xff")),
+        ("\"é|()\"", bytes("é|()".as_bytes())),
+        ("~Word", any_case("Word")),
+        ("~\"a b\"", Expr::Bytes { bytes: b"a b".to_vec(), any_case: true }),
+        ("~OR", any_case("OR")),
+        ("foo-bar", word("foo-bar")),
+        ("10.0.0.1", word("10.0.0.1")),
+        ("10.0.0.1:8080", word("10.0.0.1:8080")),
+        ("12:30:45", word("12:30:45")),
+        ("user=42", word("user=42")),
+        ("std::vec", word("std::vec")),
+        ("https://x.org/y?z=1", word("https://x.org/y?z=1")),
+        ("can't", word("can't")),
+        ("größe", word("größe")),
+        ("/a\\/b\\d+/", regex("a/b\\d+")),
+        ("topic:orders", topic("orders")),
+        ("topic:\"a b\"", topic("a b")),
+        ("topic:a:b", topic("a:b")),
+        ("label.host:web1", label("host", "web1")),
+        ("label.path:/var/log/x", label("path", "/var/log/x")),
+        ("label.k8s.io-x:\"\"", label("k8s.io-x", "")),
+        ("-topic:a", not(topic("a"))),
+        ("(topic:a)", topic("a")),
+        ("label.", word("label.")),
+    ];
+    for (text, expected) in table {
+        let expr = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(expr, expected, "{text}");
+        assert_eq!(parse(&format!("{expr}")), Ok(expr), "{text} printed and read again");
+    }
+}
+
+#[test]
+fn errors_point_at_the_column_and_say_what_to_write() {
+    // Text, column, part of the message, part of the hint.
+    let table = [
+        ("(a", 1, "never closed", "close it"),
+        ("a)", 2, "never opened", "remove it"),
+        ("()", 2, "a term should stand", "quotes"),
+        ("a OR", 5, "ends where a term", "quotes"),
+        ("OR a", 1, "OR stands", "quotes"),
+        ("a AND OR b", 7, "OR stands", "quotes"),
+        ("é OR ) b", 6, "closes where", "quotes"),
+        ("a NOT", 6, "ends where a term", "quotes"),
+        ("a - b", 3, "nothing follows the -", "\"-\""),
+        ("a -", 3, "nothing follows the -", "\"-\""),
+        ("a ~ b", 3, "nothing follows the ~", "\"~\""),
+        ("~/x/", 1, "does not go with a regex", "(?i)"),
+        ("~topic:a", 2, "compared exactly", "without"),
+        ("a \"b", 3, "never closed", "\\\""),
+        ("\"a\"b", 4, "no space", "\\\""),
+        ("a\"b\"", 2, "quote inside", "\"a\\\""),
+        ("f(x)", 2, "parenthesis inside", "\"f(…\""),
+        ("\"\"", 1, "every record", "leave it out"),
+        (r#""a\q""#, 3, "unknown escape \\q", "\\xHH"),
+        (r#""\x1""#, 2, "two hex digits", "\\xHH"),
+        (r#""\xé""#, 2, "two hex digits", "\\xHH"),
+        ("\"\\", 2, "ends in a backslash", "\\\\"),
+        ("//", 1, "matches every record", "leave it out"),
+        ("/var/log", 6, "no space", "\"/var/log\""),
+        ("/var", 1, "never closed", "\"/var/log\""),
+        ("/x/i", 4, "no space", "(?i)"),
+        // A slash ends the regex wherever it stands.
+        ("/[/]/", 4, "no space", "quotes"),
+        ("é /a\\/(b/", 7, "in the regex", "quotes"),
+        ("/a{2,1}/", 3, "in the regex", "quotes"),
+        ("/\\p{Nope}/", 2, "in the regex", "quotes"),
+        ("topic:", 7, "no value", "topic:orders"),
+        ("label.a: b", 9, "no value", "topic:orders"),
+        (r#"topic:"\xff""#, 1, "not UTF-8", "text"),
+        ("x status>=500", 3, "not available yet", "\"status>=500\""),
+        ("level:error", 1, "not available yet", "label.level:"),
+        ("level>=warn", 1, "not available yet", "\"level>=warn\""),
+        ("path:/x", 1, "not available yet", "label.path:"),
+        ("~level:error", 2, "not available yet", "\"level:error\""),
+        ("error: x", 1, "not available yet", "\"error:\""),
+        ("a!=b", 1, "not available yet", "\"a!=b\""),
+        ("a | count", 3, "pipes", "OR"),
+        ("a || b", 3, "pipes", "OR"),
+        ("\"a\"|b", 4, "pipes", "OR"),
+        ("a && b", 3, "not an operator", "a b"),
+        ("foo*", 1, "no wildcard", "\"foo\""),
+        ("a *x", 3, "no wildcard", "\"x\""),
+    ];
+    for (text, column, message, hint) in table {
+        let error = parse(text).expect_err(text);
+        assert_eq!(error.column, column, "{text}: {error}");
+        assert!(error.message.contains(message), "{text}: {error}");
+        assert!(error.hint.contains(hint), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_query_that_is_all_regex_counts_columns_from_its_first_character() {
+    assert_eq!(parse_regex(r"/a\d"), Ok(regex(r"/a\d")));
+    assert_eq!(parse_regex(""), Ok(Expr::All));
+    assert_eq!(parse_regex("/a(").unwrap_err().column, 3);
+    assert!(parse_regex(&"x".repeat(QUERY_BYTES_MAX + 1)).is_err());
+}
+
+#[test]
+fn what_is_too_much_is_refused_where_it_becomes_too_much() {
+    let deep = |count: usize| format!("{}a{}", "(".repeat(count), ")".repeat(count));
+    assert!(parse(&deep(QUERY_DEPTH_MAX)).is_ok());
+    assert_eq!(parse(&deep(QUERY_DEPTH_MAX + 1)).unwrap_err().column, QUERY_DEPTH_MAX + 1);
+    assert_eq!(parse(&format!("{}a", "-".repeat(10_000))).unwrap_err().column, QUERY_DEPTH_MAX + 1);
+    assert!(parse(&"a ".repeat(QUERY_TERMS_MAX)).is_ok());
+    assert_eq!(parse(&"a ".repeat(QUERY_TERMS_MAX + 1)).unwrap_err().column, 2 * QUERY_TERMS_MAX + 1);
+    assert_eq!(parse(&"a".repeat(QUERY_BYTES_MAX + 1)).unwrap_err().column, 1);
+}
+
+fn exprs() -> impl Strategy<Value = Expr> {
+    let leaf = prop_oneof![
+        ("[a-zé_][a-z0-9_.=-]{0,6}", any::<bool>())
+            .prop_map(|(text, any_case)| Expr::Word { text, any_case }),
+        (prop::collection::vec(any::<u8>(), 1..9), any::<bool>())
+            .prop_map(|(bytes, any_case)| Expr::Bytes { bytes, any_case }),
+        prop::sample::select(vec!["a/b", r"\d+(x|y)*", "[a-z]{2,3}$", r"\\", r"(?i)é\."]).prop_map(regex),
+        "[ -~é]{1,6}".prop_map(|value| topic(&value)),
+        ("[a-z][a-z0-9_.-]{0,4}", "[ -~é\n]{0,6}").prop_map(|(name, value)| label(&name, &value)),
+    ];
+    leaf.prop_recursive(5, 40, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 2..4).prop_map(Expr::all_of),
+            prop::collection::vec(inner.clone(), 2..4).prop_map(Expr::any_of),
+            inner.prop_map(Expr::negated),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_printed_expression_reads_as_itself(expr in exprs()) {
+        let text = format!("{expr}");
+        prop_assert_eq!(parse(&text), Ok(expr), "{}", text);
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_panic_and_columns_lie_in_the_text(
+        text in prop_oneof![any::<String>(), "[ a-c()\"/~|*:\\\\.<>=é-]{0,30}(OR|NOT|AND)?[ a-c()\"-]{0,9}"],
+    ) {
+        match parse(&text) {
+            Ok(expr) => prop_assert_eq!(parse(&format!("{expr}")), Ok(expr)),
+            Err(error) => prop_assert!((1..=text.chars().count() + 1).contains(&error.column)),
+        }
+    }
+}

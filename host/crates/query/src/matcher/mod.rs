@@ -1,0 +1,95 @@
+//! Which records an expression means.
+//!
+//! Three steps, each doing once what the next would repeat: [`Matcher::compile`] per query,
+//! [`Matcher::for_stream`] per stream (topic and label terms become constants there), and
+//! [`StreamMatcher::scan`] per buffer of payloads. A scan does not go from record to record: it looks for
+//! the rarest text that every match must hold in the whole buffer, and tests the expression only on the
+//! records in which that was found.
+
+mod literal;
+mod node;
+mod pattern;
+mod required;
+mod scan;
+
+use alloc::string::String;
+
+use weir_record::Stream;
+use weir_record::limits::{QUERY_REGEXES_MAX, REGEX_BYTES_MAX};
+
+use crate::language::Expr;
+use node::{Node, Resolved};
+pub use scan::StreamMatcher;
+
+/// An expression that cannot be searched for. Does not affect state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    /// More than [`QUERY_REGEXES_MAX`] regular expressions.
+    #[error("the query has {0} regexes, more than {QUERY_REGEXES_MAX}; write alternatives as one /a|b|c/")]
+    Regexes(usize),
+    /// A regular expression that takes more than [`REGEX_BYTES_MAX`] when compiled.
+    #[error(
+        "the regex /{pattern}/ needs more than {REGEX_BYTES_MAX} bytes when compiled; \
+         make its repetitions {{n,m}} smaller, or write (?-u) before \\w and \\d to leave Unicode out"
+    )]
+    RegexTooLarge {
+        /// The regular expression.
+        pattern: String,
+    },
+    /// A regular expression with an error in it. The parser finds these first.
+    #[error("the regex /{pattern}/ is not valid: {message}")]
+    Regex {
+        /// The regular expression.
+        pattern: String,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+/// What holds for all streams alike.
+#[derive(Debug, Clone)]
+enum Verdict {
+    /// Terms ask for topic or labels: each stream is its own case.
+    Varies,
+    /// The same for all.
+    Same(Option<StreamMatcher>),
+}
+
+/// A compiled query. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Matcher {
+    root: Node,
+    any_stream: Verdict,
+}
+
+impl Matcher {
+    /// Compiles an expression. Memory is bounded by [`QUERY_REGEXES_MAX`] times [`REGEX_BYTES_MAX`].
+    pub fn compile(expr: &Expr) -> Result<Matcher, CompileError> {
+        let root = Node::compile(expr)?;
+        let any_stream = if root.asks_for_stream() {
+            Verdict::Varies
+        } else {
+            Verdict::Same(matcher_of(root.resolve(None)))
+        };
+        Ok(Matcher { root, any_stream })
+    }
+
+    /// The matcher for the records of one stream; `None` when no record of it can match.
+    pub fn for_stream(&self, stream: &Stream) -> Option<StreamMatcher> {
+        match &self.any_stream {
+            Verdict::Same(matcher) => matcher.clone(),
+            Verdict::Varies => matcher_of(self.root.resolve(Some(stream))),
+        }
+    }
+}
+
+fn matcher_of(resolved: Resolved) -> Option<StreamMatcher> {
+    match resolved {
+        Resolved::Never => None,
+        Resolved::Always => Some(StreamMatcher::all()),
+        Resolved::Depends(node) => Some(StreamMatcher::new(node)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! A compiled expression as a tree, and what is left of it for one stream.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use weir_record::Stream;
+use weir_record::limits::QUERY_REGEXES_MAX;
+
+use crate::language::Expr;
+use crate::matcher::CompileError;
+use crate::matcher::literal::Literal;
+use crate::matcher::pattern::{self, Pattern};
+use crate::matcher::required::Needles;
+
+#[derive(Debug, Clone)]
+pub(crate) enum Node {
+    All,
+    And(Vec<Node>),
+    Or(Vec<Node>),
+    Not(Box<Node>),
+    Literal(Arc<Literal>),
+    Pattern(Arc<Pattern>),
+    Topic(String),
+    Label { name: String, value: String },
+}
+
+/// A tree once the stream is known.
+pub(crate) enum Resolved {
+    Never,
+    Always,
+    /// It depends on the payload. No term that asks for the stream is left.
+    Depends(Node),
+}
+
+impl Node {
+    pub(crate) fn compile(expr: &Expr) -> Result<Node, CompileError> {
+        let regexes = count_regexes(expr);
+        if regexes > QUERY_REGEXES_MAX {
+            return Err(CompileError::Regexes(regexes));
+        }
+        Node::of(expr)
+    }
+
+    fn of(expr: &Expr) -> Result<Node, CompileError> {
+        let all = |parts: &[Expr]| {
+            let mut nodes: Vec<Node> = parts.iter().map(Node::of).collect::<Result<_, _>>()?;
+            // The cheapest test first; the answer is the same.
+            nodes.sort_by_key(Node::cost);
+            Ok::<_, CompileError>(nodes)
+        };
+        Ok(match expr {
+            Expr::All => Node::All,
+            Expr::And(parts) => Node::And(all(parts)?),
+            Expr::Or(parts) => Node::Or(all(parts)?),
+            Expr::Not(inner) => Node::Not(Box::new(Node::of(inner)?)),
+            Expr::Word { text, any_case } => literal(text.as_bytes(), *any_case, true)?,
+            Expr::Bytes { bytes, any_case } => literal(bytes, *any_case, false)?,
+            Expr::Regex(pattern) => {
+                let hir = pattern::hir(pattern)?;
+                match pattern::plain_text(&hir) {
+                    Some(text) => literal(text, false, false)?,
+                    None => Node::Pattern(Arc::new(Pattern::compile(pattern, &hir)?)),
+                }
+            }
+            Expr::Topic(value) => Node::Topic(value.clone()),
+            Expr::Label { name, value } => Node::Label { name: name.clone(), value: value.clone() },
+        })
+    }
+
+    fn cost(&self) -> usize {
+        match self {
+            Node::All | Node::Topic(_) | Node::Label { .. } => 0,
+            Node::Literal(literal) => 1 + usize::from(literal.needle.any_case),
+            Node::Pattern(pattern) => {
+                if pattern.needles.is_some() {
+                    4
+                } else {
+                    16
+                }
+            }
+            Node::Not(inner) => inner.cost(),
+            Node::And(parts) | Node::Or(parts) => parts.iter().map(Node::cost).sum(),
+        }
+    }
+
+    pub(crate) fn asks_for_stream(&self) -> bool {
+        match self {
+            Node::Topic(_) | Node::Label { .. } => true,
+            Node::And(parts) | Node::Or(parts) => parts.iter().any(Node::asks_for_stream),
+            Node::Not(inner) => inner.asks_for_stream(),
+            Node::All | Node::Literal(_) | Node::Pattern(_) => false,
+        }
+    }
+
+    /// What is left once the stream is known. Without a stream, terms that ask for it hold for none.
+    pub(crate) fn resolve(&self, stream: Option<&Stream>) -> Resolved {
+        let constant = |holds| if holds { Resolved::Always } else { Resolved::Never };
+        match self {
+            Node::All => Resolved::Always,
+            Node::Topic(value) => constant(stream.is_some_and(|stream| stream.topic() == value)),
+            Node::Label { name, value } => {
+                constant(stream.is_some_and(|stream| stream.label(name).unwrap_or_default() == value))
+            }
+            Node::Literal(_) | Node::Pattern(_) => Resolved::Depends(self.clone()),
+            Node::Not(inner) => match inner.resolve(stream) {
+                Resolved::Never => Resolved::Always,
+                Resolved::Always => Resolved::Never,
+                Resolved::Depends(inner) => Resolved::Depends(Node::Not(Box::new(inner))),
+            },
+            Node::And(parts) => {
+                let mut left = Vec::new();
+                for part in parts {
+                    match part.resolve(stream) {
+                        Resolved::Never => return Resolved::Never,
+                        Resolved::Always => {}
+                        Resolved::Depends(node) => left.push(node),
+                    }
+                }
+                joined(left, Resolved::Always, Node::And)
+            }
+            Node::Or(parts) => {
+                let mut left = Vec::new();
+                for part in parts {
+                    match part.resolve(stream) {
+                        Resolved::Always => return Resolved::Always,
+                        Resolved::Never => {}
+                        Resolved::Depends(node) => left.push(node),
+                    }
+                }
+                joined(left, Resolved::Never, Node::Or)
+            }
+        }
+    }
+
+    /// Whether a payload matches. Only for what [`Node::resolve`] left: terms that ask for the stream hold
+    /// for none here.
+    pub(crate) fn matches(&self, payload: &[u8]) -> bool {
+        match self {
+            Node::All => true,
+            Node::And(parts) => parts.iter().all(|part| part.matches(payload)),
+            Node::Or(parts) => parts.iter().any(|part| part.matches(payload)),
+            Node::Not(inner) => !inner.matches(payload),
+            Node::Literal(literal) => literal.is_in(payload),
+            Node::Pattern(pattern) => pattern.regex.is_match(payload),
+            Node::Topic(_) | Node::Label { .. } => false,
+        }
+    }
+
+    /// Texts of which one is in every payload that matches.
+    pub(crate) fn needles(&self) -> Option<Needles> {
+        match self {
+            Node::Literal(literal) => Some(Needles::one(literal.needle.clone())),
+            Node::Pattern(pattern) => pattern.needles.clone(),
+            Node::And(parts) => parts.iter().map(Node::needles).fold(None, Needles::better),
+            Node::Or(parts) => Needles::any_of(parts.iter().map(Node::needles)),
+            Node::All | Node::Not(_) | Node::Topic(_) | Node::Label { .. } => None,
+        }
+    }
+}
+
+fn joined(mut left: Vec<Node>, when_empty: Resolved, join: fn(Vec<Node>) -> Node) -> Resolved {
+    match left.len() {
+        0 => when_empty,
+        1 => Resolved::Depends(left.swap_remove(0)),
+        _ => Resolved::Depends(join(left)),
+    }
+}
+
+fn literal(bytes: &[u8], any_case: bool, whole_word: bool) -> Result<Node, CompileError> {
+    match Literal::new(bytes, any_case, whole_word) {
+        Some(literal) => Ok(Node::Literal(Arc::new(literal))),
+        None => Err(CompileError::RegexTooLarge { pattern: String::from_utf8_lossy(bytes).into_owned() }),
+    }
+}
+
+fn count_regexes(expr: &Expr) -> usize {
+    match expr {
+        Expr::Regex(_) => 1,
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().map(count_regexes).sum(),
+        Expr::Not(inner) => count_regexes(inner),
+        Expr::All | Expr::Word { .. } | Expr::Bytes { .. } | Expr::Topic(_) | Expr::Label { .. } => 0,
+    }
+}

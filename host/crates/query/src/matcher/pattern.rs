@@ -1,0 +1,46 @@
+//! A term of a query that is a regular expression.
+
+use alloc::string::ToString;
+
+use regex::bytes::{Regex, RegexBuilder};
+use regex_syntax::hir::{Hir, HirKind};
+use weir_record::limits::REGEX_BYTES_MAX;
+
+use crate::matcher::CompileError;
+use crate::matcher::required::{Needles, required};
+
+/// A compiled regular expression. It sees one payload at a time; bytes that are no UTF-8 are matched by
+/// nothing that stands for characters, and do no harm.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    pub(crate) regex: Regex,
+    pub(crate) needles: Option<Needles>,
+}
+
+impl Pattern {
+    pub(crate) fn compile(pattern: &str, hir: &Hir) -> Result<Pattern, CompileError> {
+        let regex =
+            RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build().map_err(|error| match error {
+                regex::Error::CompiledTooBig(_) => CompileError::RegexTooLarge { pattern: pattern.into() },
+                other => CompileError::Regex { pattern: pattern.into(), message: other.to_string() },
+            })?;
+        Ok(Pattern { regex, needles: required(hir) })
+    }
+}
+
+/// The syntax of a regular expression, as the `regex` crate reads it.
+pub(crate) fn hir(pattern: &str) -> Result<Hir, CompileError> {
+    regex_syntax::ParserBuilder::new()
+        .utf8(false)
+        .build()
+        .parse(pattern)
+        .map_err(|error| CompileError::Regex { pattern: pattern.into(), message: error.to_string() })
+}
+
+/// The bytes of a regular expression that is nothing but plain text.
+pub(crate) fn plain_text(hir: &Hir) -> Option<&[u8]> {
+    match hir.kind() {
+        HirKind::Literal(literal) => Some(&literal.0),
+        _ => None,
+    }
+}

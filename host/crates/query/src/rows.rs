@@ -1,0 +1,163 @@
+//! Records of an answer, many at a time.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use weir_record::{RecordId, Stream};
+
+/// Records of an answer in flat buffers. Each stream is said once per chunk.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rows {
+    ids: Vec<RecordId>,
+    streams: Vec<Arc<Stream>>,
+    stream_of: Vec<u32>,
+    ends: Vec<u32>,
+    arena: Vec<u8>,
+}
+
+/// One record of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row<'a> {
+    /// The id, which is also the time.
+    pub id: RecordId,
+    /// Where it comes from.
+    pub stream: &'a Arc<Stream>,
+    /// The bytes.
+    pub payload: &'a [u8],
+}
+
+impl Rows {
+    /// What a record takes beside its payload, in bytes.
+    pub const ROW_BYTES: usize = size_of::<RecordId>() + 2 * size_of::<u32>();
+
+    /// No rows.
+    pub fn new() -> Rows {
+        Rows::default()
+    }
+
+    /// Number of records.
+    pub fn count(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// What the records take in memory, in bytes, without their streams.
+    pub fn bytes(&self) -> usize {
+        self.arena.len() + self.ids.len() * Rows::ROW_BYTES
+    }
+
+    /// Payload bytes of all records.
+    pub fn payload_bytes(&self) -> usize {
+        self.arena.len()
+    }
+
+    /// The ids, in order.
+    pub fn ids(&self) -> &[RecordId] {
+        &self.ids
+    }
+
+    /// The streams that [`Rows::stream_of`] refers to.
+    pub fn streams(&self) -> &[Arc<Stream>] {
+        &self.streams
+    }
+
+    /// Per record the number of its stream.
+    pub fn stream_of(&self) -> &[u32] {
+        &self.stream_of
+    }
+
+    /// Where each payload ends in the arena.
+    pub fn ends(&self) -> &[u32] {
+        &self.ends
+    }
+
+    /// All payloads, one after the other.
+    pub fn arena(&self) -> &[u8] {
+        &self.arena
+    }
+
+    /// One record, `None` past the end.
+    pub fn get(&self, index: usize) -> Option<Row<'_>> {
+        let id = *self.ids.get(index)?;
+        Some(Row { id, stream: &self.streams[self.stream_of[index] as usize], payload: self.payload(index) })
+    }
+
+    /// All records, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Row<'_>> {
+        self.ids.iter().enumerate().map(|(index, &id)| Row {
+            id,
+            stream: &self.streams[self.stream_of[index] as usize],
+            payload: self.payload(index),
+        })
+    }
+
+    /// The payload of one record.
+    ///
+    /// # Panics
+    /// When there is no such record.
+    pub fn payload(&self, index: usize) -> &[u8] {
+        let from = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        &self.arena[from..self.ends[index] as usize]
+    }
+
+    /// Adds a stream, for [`Rows::push`]. Whether it is there already is the caller's to know.
+    pub fn add_stream(&mut self, stream: Arc<Stream>) -> u32 {
+        self.streams.push(stream);
+        (self.streams.len() - 1) as u32
+    }
+
+    /// Whether a payload of `bytes` has room: the buffer ends at 4 GiB.
+    pub fn fits(&self, bytes: usize) -> bool {
+        u32::try_from(self.arena.len() + bytes).is_ok()
+    }
+
+    /// Adds a record of a stream added before.
+    ///
+    /// # Panics
+    /// When the stream is not there, or the payload does not [fit](Rows::fits).
+    pub fn push(&mut self, id: RecordId, stream: u32, payload: &[u8]) {
+        assert!((stream as usize) < self.streams.len(), "rows refer to streams that were added");
+        assert!(self.fits(payload.len()), "rows end at 4 GiB");
+        self.arena.extend_from_slice(payload);
+        self.ids.push(id);
+        self.stream_of.push(stream);
+        self.ends.push(self.arena.len() as u32);
+    }
+
+    /// Makes room for so many records and payload bytes more.
+    pub fn reserve(&mut self, records: usize, payload_bytes: usize) {
+        self.ids.reserve(records);
+        self.stream_of.reserve(records);
+        self.ends.reserve(records);
+        self.arena.reserve(payload_bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_come_back_as_they_were_pushed() {
+        let none: [(&str, &str); 0] = [];
+        let mut rows = Rows::new();
+        assert!(rows.is_empty());
+        let first = rows.add_stream(Arc::new(Stream::new("a", none).unwrap()));
+        let second = rows.add_stream(Arc::new(Stream::new("b", none).unwrap()));
+        let pushed = [(3, second, &b"x"[..]), (1, first, b""), (2, second, b"yz")];
+        for (id, stream, payload) in pushed {
+            rows.push(RecordId::from_u128(id), stream, payload);
+        }
+        let back: Vec<_> =
+            rows.iter().map(|row| (row.id.to_u128(), row.stream.topic(), row.payload)).collect();
+        assert_eq!(back, [(3, "b", &b"x"[..]), (1, "a", b""), (2, "b", b"yz")]);
+        assert_eq!(rows.get(2).unwrap(), rows.iter().nth(2).unwrap());
+        assert_eq!(rows.get(3), None);
+        assert_eq!((rows.count(), rows.payload_bytes()), (3, 3));
+        assert_eq!(rows.bytes(), 3 + 3 * Rows::ROW_BYTES);
+    }
+}

@@ -1,0 +1,158 @@
+//! What an answer cost, and whether it is whole.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use weir_record::RecordId;
+use weir_record::limits::QUERY_MISSING_MAX;
+
+/// What a query looked at, and whether its answer is whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stats {
+    /// Records that were tested. A record read twice counts twice.
+    pub records_scanned: u64,
+    /// Records that were sent; in a count, the records that match.
+    pub records_matched: u64,
+    /// Records left out because the same one, id and bytes, was in the answer already. What a limit cut off
+    /// early is not looked at closely enough to be counted here.
+    pub repeats: u64,
+    /// Records sent that have the id of the one before them and other bytes.
+    pub conflicts: u64,
+    /// Payload bytes of the records that were tested.
+    pub bytes_scanned: u64,
+    /// Payload bytes that were passed over because of their time or stream, or because of the limit.
+    pub bytes_skipped: u64,
+    /// Pieces that were read.
+    pub pieces_scanned: u64,
+    /// Pieces that were not.
+    pub pieces_skipped: u64,
+    /// Batches with records that were tested.
+    pub batches_scanned: u64,
+    /// Batches in the pieces read that were passed over.
+    pub batches_skipped: u64,
+    /// From the start of the query to its end.
+    pub duration_ms: u64,
+    /// Where the time went.
+    pub stages: Stages,
+    /// Whether the limit ended the search: there may be more records.
+    pub limited: bool,
+    /// Whether nothing is missing.
+    pub complete: bool,
+    /// What is missing, at most [`QUERY_MISSING_MAX`] entries.
+    pub missing: Vec<Missing>,
+    /// How many more entries there were.
+    pub missing_more: u64,
+}
+
+/// Where the time of a query went, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stages {
+    /// Choosing and ordering the pieces.
+    pub plan_us: u64,
+    /// Reading and testing, summed over all workers.
+    pub scan_us: u64,
+    /// Waiting for workers, including time they spent on other queries.
+    pub wait_us: u64,
+    /// Merging and copying rows.
+    pub merge_us: u64,
+    /// Handing rows on: how slow the reader of the answer is.
+    pub send_us: u64,
+}
+
+/// Records that should be in an answer and could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// The node that should have them; empty for the one that answers.
+    pub node: String,
+    /// Where they should be: a file and a place in it.
+    pub place: String,
+    /// Their first possible id.
+    pub from: RecordId,
+    /// Their last possible id, inclusive.
+    pub to: RecordId,
+    /// Why they could not be read.
+    pub why: String,
+}
+
+impl Default for Stats {
+    /// Nothing scanned, and nothing missing.
+    fn default() -> Stats {
+        Stats {
+            records_scanned: 0,
+            records_matched: 0,
+            repeats: 0,
+            conflicts: 0,
+            bytes_scanned: 0,
+            bytes_skipped: 0,
+            pieces_scanned: 0,
+            pieces_skipped: 0,
+            batches_scanned: 0,
+            batches_skipped: 0,
+            duration_ms: 0,
+            stages: Stages::default(),
+            limited: false,
+            complete: true,
+            missing: Vec::new(),
+            missing_more: 0,
+        }
+    }
+}
+
+impl Stats {
+    /// Notes that something is missing: the answer is no longer whole.
+    pub fn miss(&mut self, missing: Missing) {
+        self.complete = false;
+        if self.missing.len() < QUERY_MISSING_MAX {
+            self.missing.push(missing);
+        } else {
+            self.missing_more += 1;
+        }
+    }
+
+    /// Adds what another part of the same query did. Durations do not add up: the longer one counts.
+    pub fn add(&mut self, other: Stats) {
+        self.records_scanned += other.records_scanned;
+        self.records_matched += other.records_matched;
+        self.repeats += other.repeats;
+        self.conflicts += other.conflicts;
+        self.bytes_scanned += other.bytes_scanned;
+        self.bytes_skipped += other.bytes_skipped;
+        self.pieces_scanned += other.pieces_scanned;
+        self.pieces_skipped += other.pieces_skipped;
+        self.batches_scanned += other.batches_scanned;
+        self.batches_skipped += other.batches_skipped;
+        self.duration_ms = self.duration_ms.max(other.duration_ms);
+        self.stages.plan_us += other.stages.plan_us;
+        self.stages.scan_us += other.stages.scan_us;
+        self.stages.wait_us += other.stages.wait_us;
+        self.stages.merge_us += other.stages.merge_us;
+        self.stages.send_us += other.stages.send_us;
+        self.limited |= other.limited;
+        self.complete &= other.complete;
+        self.missing_more += other.missing_more;
+        other.missing.into_iter().for_each(|missing| self.miss(missing));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_makes_an_answer_incomplete_and_stays_bounded() {
+        let missing = Missing {
+            node: String::new(),
+            place: "log/1 at byte 7".into(),
+            from: RecordId::MIN,
+            to: RecordId::MAX,
+            why: "checksum".into(),
+        };
+        let mut one = Stats { records_scanned: 1, duration_ms: 5, ..Stats::default() };
+        assert!(one.complete);
+        let mut other = Stats { records_scanned: 2, duration_ms: 3, ..Stats::default() };
+        (0..=QUERY_MISSING_MAX).for_each(|_| other.miss(missing.clone()));
+        one.add(other);
+        assert_eq!((one.records_scanned, one.duration_ms, one.complete), (3, 5, false));
+        assert_eq!((one.missing.len(), one.missing_more), (QUERY_MISSING_MAX, 1));
+    }
+}

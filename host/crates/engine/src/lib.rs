@@ -1,1 +1,34 @@
-//! placeholder
+//! Runs queries over what storage holds.
+//!
+//! A query reads [`Piece`]s. Those whose ids or streams cannot match are passed over, the others are
+//! searched in parallel by a pool of workers that all queries share in turns; their rows are merged by id,
+//! repeats are dropped, and chunks of [`Rows`](weir_query::Rows) go to the caller while the search goes on.
+//!
+//! Memory is bounded whatever the size of the answer. Pieces are searched in the order of the answer, and a
+//! row is sent as soon as no piece still to be searched can have one before it; so what waits in memory is
+//! what overlaps in time. A piece that finds more rows than its share of the memory keeps the first ones
+//! and is searched again from there when their turn comes.
+//!
+//! What cannot be read is passed over, counted and named in the statistics: damage makes an answer
+//! incomplete, never a failure.
+//!
+//! No async runtime, no socket and no file name in here: callers that must not block call it on a thread
+//! of their own, and reading is the piece's business.
+
+#![forbid(unsafe_code)]
+
+mod cancel;
+mod chunk;
+mod collector;
+mod contested;
+mod engine;
+mod matchers;
+mod piece;
+mod pool;
+mod query;
+mod scan;
+mod storage_piece;
+
+pub use cancel::Cancel;
+pub use engine::{Engine, EngineError, EngineOptions, Plan};
+pub use piece::{BatchSummary, Piece, Unreadable, Views};

@@ -1,0 +1,106 @@
+//! Ending queries early, and several at a time.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use weir_engine::{Cancel, EngineError};
+use weir_record::limits::QUERY_MEMORY_BYTES_MAX;
+
+use crate::memory::{MemoryPiece, ask, batch, engine, pieces, plan};
+
+/// Eight megabytes that the regex below takes most of a second for: Unicode word boundaries among letters
+/// that are not ASCII are beyond the fast engines.
+fn slow_piece(first: u128) -> MemoryPiece {
+    let line = "é".repeat(100);
+    let records: Vec<(u128, &[u8])> = (first..first + 40_000).map(|id| (id, line.as_bytes())).collect();
+    MemoryPiece::new(vec![batch("t", &records)])
+}
+
+const SLOW: &str = r"/\w+\b\d/";
+
+#[test]
+fn a_cancelled_query_ends_within_a_tenth_of_a_second() {
+    let engine = engine(2, QUERY_MEMORY_BYTES_MAX);
+    let (began, begun) = channel();
+    let mut over = Vec::new();
+    for number in 0..10 {
+        let mut piece = slow_piece(number * 1_000_000);
+        let began = began.clone();
+        piece.on_read = Some(Box::new(move || began.send(()).unwrap()));
+        over.push(Arc::new(piece));
+    }
+    let cancel = Cancel::new();
+    let took = thread::scope(|scope| {
+        let asked = scope.spawn(|| {
+            let answer =
+                engine.run_over(&plan(SLOW), pieces(&over), &cancel, &mut |_| ControlFlow::Continue(()));
+            assert!(matches!(answer, Err(EngineError::Cancelled)), "{answer:?}");
+            Instant::now()
+        });
+        for _ in 0..2 {
+            begun.recv_timeout(Duration::from_secs(30)).unwrap();
+        }
+        let cancelled = Instant::now();
+        cancel.cancel();
+        asked.join().unwrap().duration_since(cancelled)
+    });
+    assert!(took < Duration::from_millis(100), "{took:?}");
+    let cancelled = Instant::now();
+    // The workers are free again soon: dropping the engine waits for them.
+    drop(engine);
+    assert!(cancelled.elapsed() < Duration::from_secs(1), "{:?}", cancelled.elapsed());
+    let read: u64 = over.iter().map(|piece| piece.batches_read.load(Relaxed)).sum();
+    assert_eq!(read, 2, "no piece was begun after the cancel");
+}
+
+#[test]
+fn a_cancel_that_was_used_ends_queries_at_once() {
+    let engine = engine(1, QUERY_MEMORY_BYTES_MAX);
+    let cancel = Cancel::new();
+    cancel.cancel();
+    let answer = engine.count_over(&plan(""), Vec::new(), &cancel);
+    assert!(matches!(answer, Err(EngineError::Cancelled)));
+}
+
+#[test]
+fn many_queries_at_a_time_each_get_their_own_answer() {
+    let engine = engine(2, QUERY_MEMORY_BYTES_MAX);
+    let words = ["alpha", "beta", "gamma", "delta"];
+    let over: Vec<_> = (0..30_u128)
+        .map(|piece| {
+            let records: Vec<(u128, &[u8])> =
+                (0..40).map(|n| (piece * 100 + n, words[n as usize % 4].as_bytes())).collect();
+            Arc::new(MemoryPiece::new(vec![batch("t", &records)]))
+        })
+        .collect();
+    thread::scope(|scope| {
+        for number in 0..16 {
+            let (engine, over, word) = (&engine, &over, words[number % 4]);
+            scope.spawn(move || {
+                for _ in 0..20 {
+                    let (answer, _) = ask(engine, &plan(word), over).unwrap();
+                    assert_eq!(answer.len(), 300);
+                    assert!(answer.iter().all(|row| row.2 == word.as_bytes()));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_panic_in_a_piece_costs_its_query_only() {
+    let engine = engine(1, QUERY_MEMORY_BYTES_MAX);
+    let mut bad = MemoryPiece::new(vec![batch("t", &[(1, b"x")])]);
+    bad.on_read = Some(Box::new(|| panic!("a bug in the reader")));
+    let bad = [Arc::new(bad)];
+    match ask(&engine, &plan(""), &bad) {
+        Err(EngineError::Worker(message)) => assert_eq!(message, "a bug in the reader"),
+        other => panic!("{other:?}"),
+    }
+    let good = [Arc::new(MemoryPiece::new(vec![batch("t", &[(1, b"x")])]))];
+    assert_eq!(ask(&engine, &plan(""), &good).unwrap().0.len(), 1);
+}

@@ -1,0 +1,14 @@
+//! The engine from outside: answers against a model, bounds, damage, cancelling.
+
+#[cfg(test)]
+mod answers;
+#[cfg(test)]
+mod bounds;
+#[cfg(test)]
+mod cancelling;
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod stored;

@@ -1,0 +1,6 @@
+//! Plugins written by hand in WebAssembly text, one for each way to misbehave.
+
+mod guest;
+mod hostile;
+mod load;
+mod source;

@@ -1,1 +1,24 @@
-//! placeholder
+//! HTTP in and out of a node. The only crate that knows HTTP.
+//!
+//! [`Server`] answers the routes of [`routes`] from a [`Backend`], which the node is; [`client::Client`]
+//! asks them. [`wire`] holds what goes over the line, [`format`](mod@format) writes records.
+//!
+//! What it must not do: open a file, run a query, decide what is durable. Everything that comes in is
+//! hostile until a type says otherwise: heads, bodies, waits and connections have bounds, all of them in
+//! [`weir_record::limits`].
+
+#![forbid(unsafe_code)]
+
+pub mod backend;
+pub mod client;
+mod error;
+pub mod format;
+mod params;
+mod routes;
+mod server;
+pub mod wire;
+
+pub use backend::Backend;
+pub use error::{ApiError, ErrorBody, ErrorEnvelope, ErrorKind};
+pub use routes::routes;
+pub use server::{BindError, Drained, Server, ServerOptions};

@@ -1,0 +1,235 @@
+//! The route table, and the way of a request through it. One resource per file.
+
+mod catalog;
+mod health;
+mod ingest;
+mod page;
+mod query;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{self, State};
+use axum::routing::any;
+use futures_util::future::BoxFuture;
+use http::Method;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use weir_record::limits;
+
+use crate::error::{ApiError, ErrorKind};
+use crate::params::{Params, nearest};
+use crate::server::{self, Response, Shared};
+
+/// A request whose body has not been read.
+pub(crate) struct Request {
+    pub(crate) head: Parts,
+    pub(crate) body: Body,
+}
+
+impl Request {
+    /// The parameters of the URL.
+    fn params(&self) -> Result<Params, ApiError> {
+        Params::parse(self.head.uri.query().unwrap_or_default())
+    }
+
+    /// Refuses parameters on a route that takes none.
+    fn no_params(&self) -> Result<(), ApiError> {
+        self.params()?.finish(&[])
+    }
+
+    /// The content type in lower case, without its parameters; empty when there is none.
+    fn content_type(&self) -> String {
+        let value = self.head.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+}
+
+type Answer = BoxFuture<'static, Result<Response, ApiError>>;
+type Handler = fn(Arc<Shared>, Request) -> Answer;
+
+/// An answer that needs no waiting.
+fn done(answer: Result<Response, ApiError>) -> Answer {
+    Box::pin(std::future::ready(answer))
+}
+
+/// How large a body a route takes.
+#[derive(Clone, Copy)]
+enum BodySize {
+    /// A query, or none at all: [`limits::HTTP_SMALL_BODY_BYTES_MAX`].
+    Small,
+    /// Records: what the options of the server say.
+    Records,
+}
+
+/// One path and what may be done there. `HEAD` goes wherever `GET` does.
+struct Route {
+    path: &'static str,
+    body: BodySize,
+    methods: &'static [(Method, Handler)],
+}
+
+const fn route(path: &'static str, methods: &'static [(Method, Handler)]) -> Route {
+    Route { path, body: BodySize::Small, methods }
+}
+
+static ROUTES: &[Route] = &[
+    Route {
+        path: "/api/v1/ingest",
+        body: BodySize::Records,
+        methods: &[(Method::POST, |shared, request| Box::pin(ingest::post(shared, request)))],
+    },
+    route(
+        "/api/v1/query",
+        &[
+            (Method::GET, |shared, request| Box::pin(query::get(shared, request))),
+            (Method::POST, |shared, request| Box::pin(query::post(shared, request))),
+        ],
+    ),
+    route("/api/v1/streams", &[(Method::GET, |shared, request| Box::pin(catalog::streams(shared, request)))]),
+    route("/api/v1/plugins", &[(Method::GET, |shared, request| Box::pin(catalog::plugins(shared, request)))]),
+    route("/metrics", &[(Method::GET, |shared, _| done(Ok(health::metrics(&shared))))]),
+    route("/-/healthy", &[(Method::GET, |_, _| done(Ok(health::healthy())))]),
+    route("/-/ready", &[(Method::GET, |shared, _| done(health::ready(&shared)))]),
+    route("/-/reload", &[(Method::POST, |shared, request| Box::pin(health::reload(shared, request)))]),
+    route("/", &[(Method::GET, |_, _| done(Ok(page::to_page())))]),
+    route("/ui", &[(Method::GET, |_, _| done(Ok(page::to_page())))]),
+    route("/ui/", PAGE),
+    route("/ui/page.css", PAGE),
+    route("/ui/page.js", PAGE),
+    route("/ui/rows.js", PAGE),
+    route("/ui/search.js", PAGE),
+    route("/ui/icon.svg", PAGE),
+];
+
+const PAGE: &[(Method, Handler)] = &[(Method::GET, |_, request| done(page::get(&request)))];
+
+/// Every path with the methods it takes, for documents and for tests that walk them all.
+pub fn routes() -> impl Iterator<Item = (&'static str, Vec<Method>)> {
+    ROUTES.iter().map(|route| (route.path, route.allowed()))
+}
+
+impl Route {
+    fn allowed(&self) -> Vec<Method> {
+        let mut allowed: Vec<Method> = self.methods.iter().map(|(method, _)| method.clone()).collect();
+        if allowed.contains(&Method::GET) {
+            allowed.push(Method::HEAD);
+        }
+        allowed
+    }
+
+    fn handler(&self, method: &Method) -> Option<Handler> {
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        self.methods.iter().find(|(other, _)| other == method).map(|(_, handler)| *handler)
+    }
+
+    async fn answer(&self, shared: Arc<Shared>, request: Request) -> Response {
+        let head = &request.head;
+        let Some(handler) = self.handler(&head.method) else {
+            let allowed: Vec<String> = self.allowed().iter().map(ToString::to_string).collect();
+            let allowed = allowed.join(", ");
+            let error = ApiError::new(
+                ErrorKind::MethodNotAllowed,
+                "method_not_allowed",
+                format!("{} does not take {}", self.path, shorten(head.method.as_str())),
+            )
+            .hint(format!("use {allowed}"));
+            return server::failed(&error, Some(&allowed));
+        };
+        let body_bytes_max = match self.body {
+            BodySize::Small => limits::HTTP_SMALL_BODY_BYTES_MAX,
+            BodySize::Records => shared.options.body_bytes_max,
+        };
+        let checked = same_origin(head).and_then(|()| server::check_length(&head.headers, body_bytes_max));
+        let answered = match checked {
+            Ok(()) => handler(shared, request).await,
+            Err(error) => Err(error),
+        };
+        answered.unwrap_or_else(|error| {
+            // Only a defect is news: a node that is full, busy or stopping says so once, not at every request.
+            if error.kind() == ErrorKind::Internal {
+                tracing::warn!(route = self.path, code = error.code(), %error, "request failed");
+            } else {
+                tracing::debug!(route = self.path, code = error.code(), %error, "request refused");
+            }
+            server::failed(&error, None)
+        })
+    }
+}
+
+/// The table as a router. A route takes every method and sorts them out itself: its refusals have the
+/// envelope of all errors, and are counted.
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    let router = ROUTES.iter().fold(Router::new(), |router, route| {
+        let handler = move |State(shared), request| answer(shared, Some(route), request);
+        router.route(route.path, any(handler))
+    });
+    router.fallback(|State(shared), request| answer(shared, None, request)).with_state(shared)
+}
+
+/// Answers one request, of a route or of none.
+async fn answer(shared: Arc<Shared>, route: Option<&'static Route>, request: extract::Request) -> Response {
+    let (head, body) = request.into_parts();
+    let mut response = match route {
+        Some(route) => route.answer(shared.clone(), Request { head, body }).await,
+        None => server::failed(&unknown(head.uri.path()), None),
+    };
+    server::secure(&mut response);
+    shared.counters.count(route.map_or("other", |route| route.path), response.status().as_u16());
+    response
+}
+
+fn unknown(path: &str) -> ApiError {
+    let shown = shorten(path);
+    let paths: Vec<&str> = ROUTES.iter().map(|route| route.path).collect();
+    let hint = match nearest(&shown, &paths) {
+        Some(near) => format!("did you mean {near}?"),
+        None => "the API lives under /api/v1, the page at /ui/".into(),
+    };
+    ApiError::new(ErrorKind::NotFound, "not_found", format!("there is no {shown}")).hint(hint)
+}
+
+/// A path or method as an error may repeat it: it comes from anywhere.
+fn shorten(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+/// Refuses what a page of another site makes a browser send. Without this check any page could write
+/// records to a node on the visitor's own machine: a form post needs no leave of CORS.
+fn same_origin(head: &Parts) -> Result<(), ApiError> {
+    let path = head.uri.path();
+    let site = head.headers.get("sec-fetch-site").map(http::HeaderValue::as_bytes);
+    let ours = matches!(site, None | Some(b"same-origin" | b"none"));
+    if ours || !(path.starts_with("/api/") || path.starts_with("/-/")) {
+        return Ok(());
+    }
+    Err(ApiError::new(ErrorKind::Forbidden, "cross_site", "a page of another site may not ask this node")
+        .hint("ask from the node's own page, or from outside a browser"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_stands_once_and_every_file_of_the_page_has_a_route() {
+        let mut paths: Vec<_> = routes().map(|(path, _)| path).collect();
+        assert!(page::paths().all(|path| paths.contains(&path)));
+        let all = paths.len();
+        paths.sort_unstable();
+        paths.dedup();
+        assert_eq!(paths.len(), all);
+    }
+
+    #[test]
+    fn near_misses_are_told_what_was_meant() {
+        for (path, hint) in [
+            ("/api/v1/query/", "did you mean /api/v1/query?"),
+            ("/api/v1/injest", "did you mean /api/v1/ingest?"),
+            ("/wp-login.php", "the API lives under /api/v1, the page at /ui/"),
+        ] {
+            assert_eq!(unknown(path).envelope().error.hint.as_deref(), Some(hint), "{path}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! `GET|POST /api/v1/query`: a question in, records out as they are found.
+
+mod answer;
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use http::Version;
+use http::header::TE;
+use http::request::Parts;
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+use weir_query::{Order, parse, time};
+use weir_record::{RecordId, limits};
+
+use super::Request;
+use crate::backend::QueryRequest;
+use crate::error::{ApiError, ErrorKind};
+use crate::format::Format;
+use crate::params::Params;
+use crate::server::{Response, Shared, read_body};
+
+const KNOWN: &[&str] = &["q", "from", "to", "limit", "order", "format"];
+/// What `interface.md` knows and this version does not do yet.
+const LATER: &[&str] = &["before", "after", "filter"];
+
+pub(super) async fn get(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
+    let params = request.params()?;
+    run(&shared, &request.head, params).await
+}
+
+/// The same with the parameters in the body: a form, a JSON object, or the text of the query alone.
+pub(super) async fn post(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
+    let mut params = request.params()?;
+    let content_type = request.content_type();
+    let Request { head, body } = request;
+    let body = read_body(&shared, &head.headers, body, limits::HTTP_SMALL_BODY_BYTES_MAX).await?;
+    let text = std::str::from_utf8(&body.bytes)
+        .map_err(|_| ApiError::bad_request("bad_parameter", "the body is not UTF-8"))?;
+    match content_type.as_str() {
+        "application/x-www-form-urlencoded" => params.extend(text)?,
+        "application/json" => extend_json(&mut params, text)?,
+        "" | "text/plain" => params.push("q", text.trim_end_matches(['\r', '\n'])),
+        other => {
+            let shown: String = other.chars().take(80).collect();
+            return Err(ApiError::new(
+                ErrorKind::MediaType,
+                "bad_content_type",
+                format!("content type {shown:?} is not taken here"),
+            )
+            .hint("send a form, a JSON object, or the query as text/plain"));
+        }
+    }
+    run(&shared, &head, params).await
+}
+
+/// Adds the members of a JSON object: strings and numbers as they are, `null` as if it were absent.
+fn extend_json(params: &mut Params, text: &str) -> Result<(), ApiError> {
+    let refuse = |message: String| {
+        ApiError::bad_request("bad_json", message).hint(r#"send {"q": "error", "from": "1h", "limit": 100}"#)
+    };
+    let members: Map<String, Value> = serde_json::from_str(text)
+        .map_err(|error| refuse(format!("the body is not a JSON object: {error}")))?;
+    for (name, value) in members {
+        match value {
+            Value::Null => {}
+            Value::String(text) => params.push(name, text),
+            Value::Number(number) => params.push(name, number.to_string()),
+            _ => {
+                let shown: String = name.chars().take(80).collect();
+                return Err(refuse(format!("member {shown:?} is neither text nor a number")));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn run(shared: &Arc<Shared>, head: &Parts, params: Params) -> Result<Response, ApiError> {
+    let cancel = CancellationToken::new();
+    let (request, format) = resolve(params, shared.backend.now_ms(), &cancel)?;
+    // Dropped with the answer, however that ends: a client that has gone is waited for by nobody.
+    let guard = cancel.drop_guard();
+    let range = (request.from, request.to);
+    let started = shared.backend.query(request).await?;
+    answer::stream(started, answer::Shape { format, range, trailers: takes_trailers(head) }, guard).await
+}
+
+/// Whether the client says that it reads trailers (`TE: trailers`). HTTP/1.0 has none.
+fn takes_trailers(head: &Parts) -> bool {
+    let values = head.headers.get_all(TE).iter().filter_map(|value| value.to_str().ok());
+    let said =
+        values.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case("trailers"));
+    said && head.version >= Version::HTTP_11
+}
+
+/// What the parameters ask for, at a time.
+fn resolve(
+    mut params: Params,
+    now_ms: u64,
+    cancel: &CancellationToken,
+) -> Result<(QueryRequest, Format), ApiError> {
+    for name in LATER {
+        if params.take(name)?.is_some() {
+            return Err(ApiError::bad_request("not_yet", format!("{name} comes with a later version"))
+                .hint(format!("leave {name} out")));
+        }
+    }
+    let text = params.take("q")?.unwrap_or_default();
+    let from = bound(&mut params, "from", now_ms)?.unwrap_or(RecordId::MIN);
+    let to = bound(&mut params, "to", now_ms)?.unwrap_or(RecordId::MAX);
+    let limit = params.take("limit")?.map(|limit| parse_limit(&limit)).transpose()?;
+    let order: Order = one_of(&mut params, "order")?;
+    let format: Format = one_of(&mut params, "format")?;
+    params.finish(KNOWN)?;
+    if from > to {
+        return Err(ApiError::bad_request("bad_range", "from lies after to")
+            .hint("from is the older end of the range, to the newer one"));
+    }
+    let expr = parse(&text).map_err(|error| {
+        ApiError::bad_request("bad_query", format!("column {}: {}", error.column, error.message))
+            .hint(error.hint)
+            .column(error.column as u32)
+    })?;
+    Ok((QueryRequest { text, expr, from, to, limit, order, cancel: cancel.clone() }, format))
+}
+
+/// One end of the range: a time, or the id of a record.
+fn bound(params: &mut Params, name: &'static str, now_ms: u64) -> Result<Option<RecordId>, ApiError> {
+    let Some(text) = params.take(name)?.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let bound = time::parse_bound(&text, now_ms)
+        .map_err(|error| ApiError::bad_request("bad_time", format!("{name}: {error}")))?;
+    Ok(Some(bound))
+}
+
+fn parse_limit(text: &str) -> Result<u64, ApiError> {
+    text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| {
+        let shown: String = text.chars().take(80).collect();
+        ApiError::bad_request("bad_parameter", format!("limit is a number from 1 up, not {shown:?}"))
+            .hint("leave limit out to get everything")
+    })
+}
+
+fn one_of<T>(params: &mut Params, name: &'static str) -> Result<T, ApiError>
+where
+    T: FromStr + Default,
+    T::Err: Display,
+{
+    let Some(text) = params.take(name)? else { return Ok(T::default()) };
+    text.parse().map_err(|error: T::Err| {
+        let shown: String = text.chars().take(80).collect();
+        ApiError::bad_request("bad_parameter", format!("{error}, not {shown:?}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_MS: u64 = 1_700_000_000_000;
+
+    fn resolved(params: &str) -> Result<(QueryRequest, Format), ApiError> {
+        resolve(Params::parse(params)?, NOW_MS, &CancellationToken::new())
+    }
+
+    #[test]
+    fn without_parameters_everything_is_asked_for() {
+        let (request, format) = resolved("").unwrap();
+        assert_eq!((request.from, request.to), (RecordId::MIN, RecordId::MAX));
+        assert_eq!((request.limit, request.order, format), (None, Order::Asc, Format::Ndjson));
+    }
+
+    #[test]
+    fn parameters_say_what_is_asked_for() {
+        let (request, format) = resolved("q=error&from=1h&to=now&limit=5&order=desc&format=text").unwrap();
+        assert_eq!(request.from, RecordId::lowest_at(NOW_MS - 3_600_000));
+        assert_eq!(request.to, RecordId::lowest_at(NOW_MS));
+        assert_eq!((request.limit, request.order, format), (Some(5), Order::Desc, Format::Text));
+        let (request, _) = resolved("from=01ARZ3NDEKTSV4RRFFQ69G5FAV&to=").unwrap();
+        assert_eq!(request.from.to_string(), "01ARZ3NDEKTSV4RRFFQ69G5FAV");
+        assert_eq!(request.to, RecordId::MAX);
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_refused_by_name() {
+        for (params, code, part) in [
+            ("limit=0", "bad_parameter", "limit"),
+            ("limit=-1", "bad_parameter", "limit"),
+            ("order=up", "bad_parameter", "order"),
+            ("format=xml", "bad_parameter", "format"),
+            ("from=yesterday-ish", "bad_time", "from"),
+            ("from=now&to=1h", "bad_range", "from"),
+            ("before=3", "not_yet", "before"),
+            ("filter=sample", "not_yet", "filter"),
+            ("query=x", "unknown_parameter", "query"),
+            ("q=a (b", "bad_query", "column 3"),
+        ] {
+            let error = resolved(params).unwrap_err();
+            assert_eq!(error.code(), code, "{params}: {error}");
+            assert!(error.message().contains(part), "{params}: {error}");
+        }
+        assert_eq!(resolved("q=a (b").unwrap_err().envelope().error.column, Some(3));
+    }
+
+    #[test]
+    fn a_json_body_is_an_object_of_text_and_numbers() {
+        let mut params = Params::default();
+        extend_json(&mut params, r#"{"q":"a & b","limit":7,"to":null}"#).unwrap();
+        assert_eq!(params.take("q").unwrap().as_deref(), Some("a & b"));
+        assert_eq!(params.take("limit").unwrap().as_deref(), Some("7"));
+        assert_eq!(params.take("to").unwrap(), None);
+        for body in ["", "[]", "{\"q\":[1]}", "{\"q\":true}"] {
+            assert_eq!(extend_json(&mut params, body).unwrap_err().code(), "bad_json", "{body}");
+        }
+    }
+}

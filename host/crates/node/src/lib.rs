@@ -1,1 +1,29 @@
-//! placeholder
+//! The shell: reads the configuration, starts the roles as supervised tasks, ends them in order.
+//!
+//! The only crate that spawns tasks and reads the clock. It decides nothing that a pure crate could decide.
+
+mod backend;
+mod clock;
+pub mod config;
+mod forward;
+mod idempotency;
+mod ingest;
+mod inspect;
+mod logging;
+mod metrics;
+mod queries;
+mod run;
+mod shutdown;
+mod sources;
+
+pub use inspect::{InspectError, PluginNeed, PluginSummary, inspect};
+pub use run::{RunError, RunOptions, run};
+
+/// A plugin that is part of the binary.
+#[derive(Debug, Clone, Copy)]
+pub struct EmbeddedPlugin {
+    /// The name by which configurations call it.
+    pub name: &'static str,
+    /// The component.
+    pub bytes: &'static [u8],
+}

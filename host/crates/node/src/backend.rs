@@ -1,0 +1,259 @@
+//! What the HTTP server asks of this node.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+use weir_api::backend::{
+    ApiError, Backend, Durability, ErrorKind, IdempotencyKey, Incoming, IngestRequest, Ingested, PluginInfo,
+    QueryAnswer, QueryRequest, StreamInfo, labels_of,
+};
+use weir_api::format::rfc3339_ms;
+use weir_record::limits::{BATCH_BYTES_MAX, EVENT_TIME_AHEAD_MS_MAX};
+use weir_record::lines::Group;
+use weir_record::mint::{keyed_id, push_id};
+use weir_record::stream::PART_LABEL;
+use weir_record::{Batch, BatchFlags, RecordId, Stream};
+use weir_storage::{CommitError, Entry, LogReader};
+
+use crate::clock;
+use crate::config;
+use crate::idempotency::{Answers, Turn};
+use crate::ingest::{Ingest, StoreError};
+use crate::metrics::Metrics;
+use crate::queries::Queries;
+use crate::sources::Sources;
+
+/// The roles of this process, as the server sees them.
+pub(crate) struct NodeBackend {
+    pub(crate) ingest: Arc<Ingest>,
+    pub(crate) queries: Queries,
+    pub(crate) reader: LogReader,
+    pub(crate) sources: Arc<Sources>,
+    pub(crate) answers: Answers,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) data_dir: std::path::PathBuf,
+    pub(crate) ready: AtomicBool,
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+impl Backend for NodeBackend {
+    fn ingest(&self, request: IngestRequest) -> BoxFuture<'_, Result<Ingested, ApiError>> {
+        Box::pin(async move {
+            let Some(key) = request.key.clone() else { return self.store(request).await };
+            match self.answers.begin(key.as_str(), clock::now_ms()).await {
+                Turn::Repeat(answer) => Ok(answer),
+                Turn::First(turn) => {
+                    let answer = self.store(request).await?;
+                    turn.finish(answer);
+                    Ok(answer)
+                }
+            }
+        })
+    }
+
+    fn query(&self, request: QueryRequest) -> BoxFuture<'_, Result<QueryAnswer, ApiError>> {
+        Box::pin(self.queries.start(request))
+    }
+
+    fn streams(&self) -> BoxFuture<'_, Result<Vec<StreamInfo>, ApiError>> {
+        Box::pin(async move { Ok(streams(&self.reader)) })
+    }
+
+    fn plugins(&self) -> BoxFuture<'_, Result<Vec<PluginInfo>, ApiError>> {
+        Box::pin(async move { Ok(self.sources.plugins()) })
+    }
+
+    fn metrics(&self) -> String {
+        self.refresh();
+        self.metrics.text()
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        if *self.stopping.borrow() {
+            return Err("the node is shutting down".into());
+        }
+        if !self.ready.load(Ordering::Acquire) {
+            return Err("the node is starting".into());
+        }
+        Ok(())
+    }
+
+    fn reload(&self) -> BoxFuture<'_, Result<(), ApiError>> {
+        Box::pin(async {
+            Err(ApiError::new(ErrorKind::NotYet, "not_yet", "reloading comes with a later version")
+                .hint("restart the node: nothing acknowledged is lost"))
+        })
+    }
+
+    fn durability_max(&self) -> Durability {
+        Durability::Stored
+    }
+
+    fn now_ms(&self) -> u64 {
+        clock::now_ms()
+    }
+}
+
+impl NodeBackend {
+    /// Metrics that are read off when somebody asks.
+    fn refresh(&self) {
+        let queue = self.ingest.committer_metrics();
+        self.metrics.commit_queue_entries.set(queue.queue_entries as i64);
+        self.metrics.commit_queue_bytes.set(queue.queue_bytes as i64);
+        let snapshot = self.reader.snapshot();
+        self.metrics.log_pieces.set(snapshot.pieces.len() as i64);
+        self.metrics.log_records.set(snapshot.records() as i64);
+        self.metrics.log_bytes.set(snapshot.pieces.iter().map(|piece| piece.committed_bytes() as i64).sum());
+        if let Ok(space) = weir_storage::Disk::space(&weir_storage::disk::real::RealDisk, &self.data_dir) {
+            self.metrics.disk_free_bytes.set(space.free_bytes as f64);
+        }
+        self.sources.refresh();
+    }
+
+    async fn store(&self, request: IngestRequest) -> Result<Ingested, ApiError> {
+        let batches = match request.records {
+            Incoming::Lines { stream, groups } => self.batches_of(&stream, groups, request.key.as_ref())?,
+            Incoming::Batches { batches, sent_at_ms } => {
+                check_clock(sent_at_ms)?;
+                self.check_ids(&batches)?;
+                batches
+            }
+        };
+        let records = batches.iter().map(|batch| batch.count() as u64).sum();
+        let ids = batches.iter().map(Batch::id_range).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        let durability = match request.durability {
+            Durability::Received => config::Durability::Received,
+            Durability::Stored | Durability::Replicated => config::Durability::Stored,
+        };
+        for batches in entries_of(batches) {
+            self.ingest
+                .store(Entry { checkpoint: None, batches }, durability)
+                .await
+                .map_err(|e| refused(&e))?;
+        }
+        Ok(Ingested { records, ids, durability: request.durability })
+    }
+
+    /// Refuses ids out of bounds: one far ahead would become the floor of all ids minted after a restart.
+    fn check_ids(&self, batches: &[Batch]) -> Result<(), ApiError> {
+        let bounds = self.ingest.bounds();
+        let ranges = batches.iter().map(Batch::id_range);
+        let outside = ranges.flat_map(|(low, high)| [low, high]).find(|id| !bounds.accept(id.time_ms()));
+        match outside {
+            None => Ok(()),
+            Some(id) => Err(ApiError::bad_request(
+                "ids_out_of_bounds",
+                format!(
+                    "record id {id} has the time {}, which this node does not take",
+                    rfc3339_ms(id.time_ms())
+                ),
+            )
+            .hint("ids lie between the retention limit and ten minutes from now")),
+        }
+    }
+
+    /// Ids for lines: minted, or made from a key that carries a time within bounds.
+    fn batches_of(
+        &self,
+        stream: &Stream,
+        groups: Vec<Group>,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Vec<Batch>, ApiError> {
+        let time_ms = key.and_then(IdempotencyKey::time_ms).filter(|time| self.ingest.bounds().accept(*time));
+        let mut index = 0;
+        let mut batches = Vec::with_capacity(groups.len());
+        for group in groups {
+            let stream = match group.part.label() {
+                Some(part) => stream.marked(PART_LABEL, part),
+                None => stream.clone(),
+            };
+            let (flags, runs) = if let (Some(time_ms), Some(key)) = (time_ms, key) {
+                let mut runs = Vec::new();
+                for payload in group.payloads.iter() {
+                    push_id(&mut runs, keyed_id(time_ms, key.as_str().as_bytes(), index, payload));
+                    index += 1;
+                }
+                (BatchFlags::KEYED, runs)
+            } else {
+                let count = group.payloads.count() as u32;
+                let run = self.ingest.mint(|minter, now_ms, entropy| minter.mint(now_ms, entropy, count));
+                (BatchFlags::NONE, vec![run])
+            };
+            let batch = Batch::new(stream, flags, runs, group.payloads.ends, group.payloads.arena)
+                .map_err(|error| ApiError::internal(error.to_string()))?;
+            batches.push(batch);
+        }
+        Ok(batches)
+    }
+}
+
+/// Batches packed into as few entries as a frame allows: each entry is stored whole or not at all.
+fn entries_of(batches: Vec<Batch>) -> Vec<Vec<Batch>> {
+    let mut entries: Vec<Vec<Batch>> = Vec::new();
+    let mut bytes = 0;
+    for batch in batches {
+        if entries.is_empty() || bytes + batch.payload_bytes() > BATCH_BYTES_MAX {
+            entries.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += batch.payload_bytes();
+        if let Some(last) = entries.last_mut() {
+            last.push(batch);
+        }
+    }
+    entries
+}
+
+fn check_clock(sent_at_ms: u64) -> Result<(), ApiError> {
+    let now_ms = clock::now_ms();
+    if now_ms.abs_diff(sent_at_ms) <= EVENT_TIME_AHEAD_MS_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "the sender's clock says {sent_at_ms} ms and this node's {now_ms} ms: more than ten minutes apart"
+    );
+    Err(ApiError::bad_request("clock_skew", message)
+        .hint("mend the clock that is wrong, then send again with the same ids"))
+}
+
+fn refused(error: &StoreError) -> ApiError {
+    let text = error.to_string();
+    match error {
+        StoreError::Commit(CommitError::DiskFull) => ApiError::new(ErrorKind::DiskFull, "disk_full", text)
+            .hint("free space or raise storage.full_at; the node takes records again by itself"),
+        StoreError::Commit(CommitError::TooLarge(_)) => ApiError::new(ErrorKind::TooLarge, "too_large", text),
+        StoreError::Commit(CommitError::Poisoned(_)) => {
+            ApiError::new(ErrorKind::Unavailable, "log_failed", "the ingest log failed; the node stops")
+                .detail(text)
+        }
+        StoreError::Commit(_) | StoreError::Closed => {
+            ApiError::new(ErrorKind::Unavailable, "stopping", "the node is shutting down")
+        }
+    }
+}
+
+fn streams(reader: &LogReader) -> Vec<StreamInfo> {
+    let mut all: std::collections::BTreeMap<Stream, (u64, u64, RecordId, RecordId)> =
+        std::collections::BTreeMap::new();
+    for piece in &reader.snapshot().pieces {
+        for summary in piece.streams() {
+            let sum = all.entry((*summary.stream).clone()).or_insert((0, 0, RecordId::MAX, RecordId::MIN));
+            sum.0 += summary.records;
+            sum.1 += summary.payload_bytes;
+            sum.2 = sum.2.min(summary.low);
+            sum.3 = sum.3.max(summary.high);
+        }
+    }
+    all.into_iter()
+        .map(|(stream, (records, bytes, low, high))| StreamInfo {
+            topic: stream.topic().to_owned(),
+            labels: labels_of(&stream),
+            records: Some(records),
+            bytes: Some(bytes),
+            first: Some(rfc3339_ms(low.time_ms())),
+            last: Some(rfc3339_ms(high.time_ms())),
+        })
+        .collect()
+}

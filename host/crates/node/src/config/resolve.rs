@@ -1,0 +1,318 @@
+//! From checked settings to a [`Config`]: what several settings mean together.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use weir_record::Stream;
+use weir_record::limits::SOURCES_MAX;
+
+use crate::config::check::{Checked, Named, Table};
+use crate::config::kind::Simple;
+use crate::config::place::{Gravity, Place, Problems, did_you_mean, join_path};
+use crate::config::resolved::{
+    Config, Durability, FilesGrant, Grants, Listen, OnTrap, PluginConfig, Retention, Roles, SourceConfig,
+    StorageConfig,
+};
+use crate::config::schema::INSECURE_PHRASE;
+
+/// How much emptier than `full_at` the disk must be before records are taken again, in percent.
+const RESUME_BELOW_PERCENT: u8 = 2;
+
+/// Source plugins that a later version brings, by name.
+const PLUGINS_OF_LATER: [&str; 1] = ["amqp-source"];
+
+/// Makes the configuration. `None` when a setting it needs is invalid: then that has been told.
+pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Problems) -> Option<Config> {
+    let roles = roles(settings, problems);
+    let listen = listen(settings, roles, problems);
+    let forward_to = forward_to(settings, roles, problems);
+    let plugins: Vec<Option<PluginConfig>> = sorted(settings.names("plugins")).map(plugin).collect();
+    let known: Vec<&str> = settings
+        .names("plugins")
+        .iter()
+        .map(|named| named.name.as_str())
+        .chain(embedded.iter().copied())
+        .collect();
+    let sources: Vec<Option<SourceConfig>> =
+        sorted(settings.names("sources")).map(|named| source(named, &known, problems)).collect();
+    sources_together(settings, problems);
+    Some(Config {
+        roles: roles?,
+        data_dir: path(settings.table("node")?.simple("data_dir")?)?,
+        listen: listen?,
+        forward_to,
+        storage: storage(settings.table("storage")?)?,
+        retention: retention(settings.table("retention")?)?,
+        sources: sources.into_iter().collect::<Option<_>>()?,
+        plugins: plugins.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+fn sorted(named: &[Named]) -> impl Iterator<Item = &Named> {
+    let mut sorted: Vec<&Named> = named.iter().collect();
+    sorted.sort_by(|a, b| a.name.cmp(&b.name));
+    sorted.into_iter()
+}
+
+fn roles(settings: &Table, problems: &mut Problems) -> Option<Roles> {
+    let node = settings.table("node")?;
+    let has = |role| node.list("roles").any(|(_, simple)| *simple == Simple::Choice(role));
+    let ships = settings.table("forward").is_some_and(|forward| forward.get("to").is_some());
+    let roles = Roles {
+        ingest: has("ingest"),
+        store: has("store"),
+        query: has("query"),
+        forward: has("forward") || ships,
+    };
+    let item = node.get("roles")?;
+    let Checked::List(items) = &item.value else { return None };
+    if items.iter().any(|item| matches!(item.value, Checked::Invalid)) {
+        return None;
+    }
+    match (roles.ingest, roles.store, roles.query) {
+        (true, true, true) => Some(roles),
+        (false, false, false) if roles.forward => Some(roles),
+        (false, false, false) => {
+            problems.error(&item.place, "node.roles", "expected at least one role, got an empty list");
+            None
+        }
+        _ => {
+            let text = "this version runs ingest, store and query together, with or without forward, or forward alone";
+            problems.add(Gravity::Refused, &item.place, "node.roles", text.to_owned());
+            None
+        }
+    }
+}
+
+fn listen(settings: &Table, roles: Option<Roles>, problems: &mut Problems) -> Option<Listen> {
+    let table = settings.table("listen")?;
+    let insecure = table.get("insecure").is_some_and(|item| matches!(item.value, Checked::Simple(_)));
+    let item = table.get("api")?;
+    let Checked::Simple(Simple::Socket(api)) = item.value else { return None };
+    let forward_alone = roles.is_some_and(|roles| !roles.ingest);
+    if forward_alone && item.place == Place::Default {
+        return Some(Listen { api: None, insecure });
+    }
+    // A wrong `insecure`, or TLS that this version refuses, has been told: no second complaint.
+    let guarded =
+        table.get("insecure").is_some() || settings.get("tls").is_some() && settings.get("auth").is_some();
+    if !api.ip().to_canonical().is_loopback() && !guarded {
+        let text = format!(
+            "expected a loopback address such as 127.0.0.1:{}, got {api}, which other machines may reach: that needs \
+             [tls] and [auth], or this line in [listen]: insecure = \"{INSECURE_PHRASE}\"",
+            api.port()
+        );
+        problems.error(&item.place, "listen.api", text);
+    }
+    Some(Listen { api: Some(api), insecure })
+}
+
+fn forward_to(settings: &Table, roles: Option<Roles>, problems: &mut Problems) -> Vec<String> {
+    let Some(table) = settings.table("forward") else { return Vec::new() };
+    let mut urls = Vec::new();
+    for (place, simple) in table.list("to") {
+        let Simple::Url(url) = simple else { continue };
+        let why = match url.split_once("://") {
+            Some(("https", _)) => {
+                Some("this version has no TLS yet; ship to an http:// address on a network you trust")
+            }
+            Some(("tcp", _)) => {
+                Some("this version ships over HTTP alone; name the peer's API, such as http://host:7650")
+            }
+            _ => None,
+        };
+        match why {
+            Some(why) => problems.add(Gravity::Refused, place, "forward.to", format!("{url}: {why}")),
+            None => urls.push(url.clone()),
+        }
+    }
+    let written = table.get("to");
+    if let Some(item) = written.filter(|item| matches!(&item.value, Checked::List(items) if items.is_empty()))
+    {
+        problems.error(&item.place, "forward.to", "expected at least one URL, got an empty list");
+    }
+    let roles_item = settings.table("node").and_then(|node| node.get("roles"));
+    if let (None, Some(Roles { ingest: false, .. }), Some(item)) = (written, roles, roles_item) {
+        let text =
+            "expected forward.to to name the nodes to ship to, got nothing; add it, or the role ingest";
+        problems.error(&item.place, "node.roles", text);
+    }
+    urls
+}
+
+fn storage(table: &Table) -> Option<StorageConfig> {
+    let Simple::Percent(full_at_percent) = *table.simple("full_at")? else { return None };
+    let Simple::Bytes(piece_bytes) = *table.table("seal")?.simple("bytes")? else { return None };
+    let resume_at_percent = full_at_percent.saturating_sub(RESUME_BELOW_PERCENT);
+    Some(StorageConfig { full_at_percent, resume_at_percent, piece_bytes })
+}
+
+fn retention(table: &Table) -> Option<Retention> {
+    let age_ms = match *table.simple("age")? {
+        Simple::DurationMs(ms) => Some(ms),
+        _ => None,
+    };
+    let bytes = match *table.simple("bytes")? {
+        Simple::Bytes(bytes) => Some(bytes),
+        _ => None,
+    };
+    Some(Retention { age_ms, bytes })
+}
+
+fn source(named: &Named, known: &[&str], problems: &mut Problems) -> Option<SourceConfig> {
+    let Checked::Table(table) = &named.item.value else { return None };
+    let path = join_path("sources", &named.name);
+    let plugin = source_plugin(table, &path, known, problems);
+    let stream = source_stream(named, table, &path, problems);
+    let durability = source_durability(table, &path, problems);
+    let grants = grants(table.table("grants")?);
+    let config = match table.get("config").map(|item| &item.value) {
+        Some(Checked::Free(node)) => node.to_json()?,
+        Some(_) => return None,
+        None => serde_json::Value::Object(serde_json::Map::new()),
+    };
+    Some(SourceConfig {
+        name: named.name.clone(),
+        plugin: plugin?,
+        stream: stream?,
+        durability: durability?,
+        grants: grants?,
+        config,
+        place: named.name_place.to_string(),
+    })
+}
+
+fn source_plugin(table: &Table, path: &str, known: &[&str], problems: &mut Problems) -> Option<String> {
+    let Simple::Text(plugin) = table.simple("plugin")? else { return None };
+    if known.contains(&plugin.as_str()) {
+        return Some(plugin.clone());
+    }
+    let place = &table.get("plugin")?.place;
+    let path = join_path(path, "plugin");
+    if PLUGINS_OF_LATER.contains(&plugin.as_str()) {
+        let text = format!("the plugin {plugin} comes with a later version");
+        problems.add(Gravity::Refused, place, &path, text);
+        return None;
+    }
+    let mut text = format!("expected one of {}, got {plugin:?}", known.join(", "));
+    let _ = match did_you_mean(plugin, known.iter().copied()) {
+        Some(near) => write!(text, "; did you mean `{near}`?"),
+        None => write!(text, "; a plugin of your own needs a table [plugins.{plugin}] with its path"),
+    };
+    problems.error(place, &path, text);
+    None
+}
+
+fn source_stream(named: &Named, table: &Table, path: &str, problems: &mut Problems) -> Option<Stream> {
+    let (topic, place) = match table.get("topic") {
+        None => (named.name.as_str(), &named.name_place),
+        Some(item) => match &item.value {
+            Checked::Simple(Simple::Text(topic)) => (topic.as_str(), &item.place),
+            _ => return None,
+        },
+    };
+    let labels = table.names("labels");
+    let mut valid = Vec::with_capacity(labels.len());
+    for label in labels {
+        let Checked::Simple(Simple::Text(value)) = &label.item.value else { return None };
+        valid.push((label.name.as_str(), value.as_str()));
+    }
+    match Stream::new(topic, valid) {
+        Ok(stream) => Some(stream),
+        Err(error) => {
+            problems.error(place, &join_path(path, "topic"), error.to_string());
+            None
+        }
+    }
+}
+
+fn source_durability(table: &Table, path: &str, problems: &mut Problems) -> Option<Durability> {
+    match table.simple("durability")? {
+        Simple::Choice("received") => Some(Durability::Received),
+        Simple::Choice("stored") => Some(Durability::Stored),
+        _ => {
+            let text = "this version runs a single node; \"stored\" is the most it can give";
+            let place = &table.get("durability")?.place;
+            problems.add(Gravity::Refused, place, &join_path(path, "durability"), text.to_owned());
+            None
+        }
+    }
+}
+
+fn grants(table: &Table) -> Option<Grants> {
+    let mut files = BTreeMap::new();
+    for named in table.names("files") {
+        let Checked::Table(grant) = &named.item.value else { return None };
+        let globs = |name: &str| {
+            grant
+                .list(name)
+                .filter_map(|(_, simple)| match simple {
+                    Simple::Glob(glob) => Some(glob.clone()),
+                    _ => None,
+                })
+                .collect()
+        };
+        files.insert(named.name.clone(), FilesGrant { include: globs("include"), exclude: globs("exclude") });
+    }
+    let stdin = matches!(table.simple("stdin")?, Simple::Bool(true));
+    Some(Grants { files, stdin })
+}
+
+/// What one process has once can be granted once.
+fn sources_together(settings: &Table, problems: &mut Problems) {
+    let sources = settings.names("sources");
+    if let Some(one_too_many) = sources.get(SOURCES_MAX) {
+        let text = format!("expected at most {SOURCES_MAX} sources, got {}", sources.len());
+        problems.error(&one_too_many.name_place, "sources", text);
+    }
+    let mut holder: Option<&str> = None;
+    for named in sorted(sources) {
+        let Checked::Table(table) = &named.item.value else { continue };
+        let Some(grants) = table.table("grants") else { continue };
+        if grants.simple("stdin") != Some(&Simple::Bool(true)) {
+            continue;
+        }
+        if let (Some(first), Some(item)) = (holder, grants.get("stdin")) {
+            let path = format!("{}.grants.stdin", join_path("sources", &named.name));
+            let text =
+                format!("expected one source with the standard input, got a second beside sources.{first}");
+            problems.error(&item.place, &path, text);
+        }
+        holder = holder.or(Some(&named.name));
+    }
+}
+
+fn plugin(named: &Named) -> Option<PluginConfig> {
+    let Checked::Table(table) = &named.item.value else { return None };
+    let limits = table.table("limits")?;
+    let Simple::Bytes(memory) = *limits.simple("memory")? else { return None };
+    let Simple::DurationMs(call_ms) = *limits.simple("call")? else { return None };
+    let sha256 = match table.get("sha256").map(|item| &item.value) {
+        None => None,
+        Some(Checked::Simple(Simple::Digest(digest))) => Some(*digest),
+        Some(_) => return None,
+    };
+    let on_trap = match table.simple("on_trap")? {
+        Simple::Choice("pass") => OnTrap::Pass,
+        Simple::Choice("drop") => OnTrap::Drop,
+        Simple::Choice("stop") => OnTrap::Stop,
+        _ => OnTrap::Restart,
+    };
+    Some(PluginConfig {
+        name: named.name.clone(),
+        path: path(table.simple("path")?)?,
+        sha256,
+        memory_bytes: usize::try_from(memory).ok()?,
+        call_ms,
+        on_trap,
+        place: named.name_place.to_string(),
+    })
+}
+
+fn path(simple: &Simple) -> Option<PathBuf> {
+    match simple {
+        Simple::Path(path) => Some(path.clone()),
+        _ => None,
+    }
+}

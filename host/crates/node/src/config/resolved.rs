@@ -1,0 +1,155 @@
+//! The resolved configuration: valid, complete, every default filled in.
+//!
+//! An `Option` here never means "the default": it means that the thing is absent. There is no `Default`:
+//! defaults live in the [schema](crate::config::schema) alone, so that documentation and behaviour agree.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use weir_record::Stream;
+
+/// What one node does. Made by [`load`](crate::config::load) alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// What this process is.
+    pub roles: Roles,
+    /// Where the node keeps its files. Relative paths of the file were taken from the file's directory.
+    pub data_dir: PathBuf,
+    /// Where it listens.
+    pub listen: Listen,
+    /// Base URLs of remote ingest nodes (`http://host:port`, no path, no trailing slash). Empty: sources feed
+    /// the ingest role of this process.
+    pub forward_to: Vec<String>,
+    /// Disk space and pieces.
+    pub storage: StorageConfig,
+    /// What is deleted, and when.
+    pub retention: Retention,
+    /// Sources by name, sorted.
+    pub sources: Vec<SourceConfig>,
+    /// Plugins that are not embedded (or stand in for an embedded one), by name, sorted.
+    pub plugins: Vec<PluginConfig>,
+}
+
+/// The roles of a process. In this version either `ingest`, `store` and `query` together, with or without
+/// `forward`, or `forward` alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a set of four")]
+pub struct Roles {
+    /// Takes records in and writes them to the ingest log.
+    pub ingest: bool,
+    /// Keeps records.
+    pub store: bool,
+    /// Answers queries.
+    pub query: bool,
+    /// Ships what the sources bring to other nodes.
+    pub forward: bool,
+}
+
+/// Addresses to listen on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// The HTTP API. `None`: none is opened (a pure forwarder without `listen.api`).
+    pub api: Option<SocketAddr>,
+    /// The operator wrote that a public address without TLS and tokens is meant.
+    pub insecure: bool,
+}
+
+/// The data directory's limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StorageConfig {
+    /// Fullness of the disk, in percent (1 to 100), above which new records are refused with 507.
+    pub full_at_percent: u8,
+    /// Fullness below which they are taken again. Less than [`StorageConfig::full_at_percent`].
+    pub resume_at_percent: u8,
+    /// Payload bytes after which a piece of the ingest log is closed.
+    pub piece_bytes: u64,
+}
+
+/// When records are deleted. A piece goes when either limit is passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Age in milliseconds. `None`: age deletes nothing.
+    pub age_ms: Option<u64>,
+    /// Bytes of the whole store. `None`: size deletes nothing.
+    pub bytes: Option<u64>,
+}
+
+/// One configured source.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceConfig {
+    /// `[a-z0-9_-]{1,64}`; names the instance in cursors, metrics and messages.
+    pub name: String,
+    /// Name of an embedded plugin or of one in [`Config::plugins`].
+    pub plugin: String,
+    /// Topic (the source's own name where none is configured) and labels; checked against the bounds of a stream.
+    pub stream: Stream,
+    /// How far a batch must have come before its cursor advances.
+    pub durability: Durability,
+    /// What of the outside the plugin may reach.
+    pub grants: Grants,
+    /// The plugin's own settings, handed to it as JSON; `{}` when there are none.
+    pub config: serde_json::Value,
+    /// Position of `[sources.<name>]`, for messages (`weir.toml:12:1`, or `--set`).
+    pub place: String,
+}
+
+/// How far a batch must have come before it is acknowledged. `replicated` is refused by this version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// In the memory of an ingest node. Lost if that process dies.
+    Received,
+    /// Fsynced in one ingest log. Survives process and OS crash, not the loss of that disk.
+    Stored,
+}
+
+/// Capabilities given to one source. Everything not named here is denied, except `log`, `metrics` and
+/// `timing`, which reach nothing outside the node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grants {
+    /// Sets of files by grant name.
+    pub files: BTreeMap<String, FilesGrant>,
+    /// The process's standard input.
+    pub stdin: bool,
+}
+
+/// Files a source may read, as absolute or working-directory-independent glob patterns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilesGrant {
+    /// At least one pattern. Relative patterns were taken from the configuration file's directory.
+    pub include: Vec<String>,
+    /// Patterns that take files out again. One without a slash is matched against the file name.
+    pub exclude: Vec<String>,
+}
+
+/// A plugin from a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginConfig {
+    /// Name by which sources call it.
+    pub name: String,
+    /// The component file.
+    pub path: PathBuf,
+    /// What the file's SHA-256 must be. `None`: not pinned.
+    pub sha256: Option<[u8; 32]>,
+    /// Memory of one instance, in bytes.
+    pub memory_bytes: usize,
+    /// What one call may take beyond the wait it was given, in milliseconds.
+    pub call_ms: u64,
+    /// What happens after a trap.
+    pub on_trap: OnTrap,
+    /// Position of `[plugins.<name>]`, for messages.
+    pub place: String,
+}
+
+/// What happens to a plugin that trapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnTrap {
+    /// A fresh instance after a back-off; quarantine when it keeps trapping. For sources and filters.
+    Restart,
+    /// Filters: the batch goes on as it came.
+    Pass,
+    /// Filters: the batch is left out.
+    Drop,
+    /// The instance stays stopped until the configuration changes.
+    Stop,
+}

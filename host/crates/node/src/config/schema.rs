@@ -1,0 +1,358 @@
+//! Every setting there is, as data. Checking, defaults, suggestions, `weir config show` and the documentation
+//! are made from this one list.
+
+use weir_record::limits::{PIECE_BYTES_MAX, PIECE_BYTES_MIN, PLUGIN_CALL_MS_MAX, PLUGIN_MEMORY_BYTES_MAX};
+
+/// One setting.
+#[derive(Debug)]
+pub struct Key {
+    /// Dotted; `*` stands for a name the operator chooses, `[]` for the elements of a list.
+    pub path: &'static str,
+    /// What it may hold.
+    pub kind: Kind,
+    /// What counts when it is not written.
+    pub unset: Unset,
+    /// Whether this version acts on it.
+    pub support: Support,
+    /// One or two sentences: what it does, and when to change it.
+    pub doc: &'static str,
+}
+
+/// What a setting may hold.
+#[derive(Debug)]
+pub enum Kind {
+    /// Settings with the fixed names that the list has below this path.
+    Table,
+    /// A table whose keys the operator chooses; the text says of what they are the names.
+    Names(&'static str),
+    /// A table of labels: names and values as a stream may carry them.
+    Labels,
+    /// Several of one kind.
+    List(&'static Kind),
+    /// A list of tables, whose settings the list has below `<path>.[]`.
+    Tables,
+    /// Any text; the words say which is meant.
+    Text(&'static str),
+    /// A text that is never shown. May also come from a file, by the same key with `_file` added.
+    Secret(&'static str),
+    /// One of these texts.
+    Choice(&'static [&'static str]),
+    /// `true` or `false`.
+    Bool,
+    /// A whole number in these bounds, both allowed.
+    Integer(i64, i64),
+    /// `7d`, `3s`, `2h30m`: milliseconds in these bounds.
+    Duration(u64, u64),
+    /// `16MiB`, `100GiB`: bytes in these bounds.
+    Bytes(u64, u64),
+    /// The duration or byte count inside, or `unlimited`.
+    OrUnlimited(&'static Kind),
+    /// `95%`.
+    Percent,
+    /// IP address and port to listen on.
+    Socket,
+    /// Name or IP address, and port.
+    HostPort,
+    /// `scheme://host[:port]` with one of these schemes.
+    Url(&'static [&'static str]),
+    /// A path. Relative ones are taken from the configuration file's directory.
+    Path,
+    /// A pattern over paths. Relative ones are taken from the configuration file's directory.
+    Glob,
+    /// The same with a slash in it; without one a pattern over file names.
+    GlobOrName,
+    /// SHA-256 in hex, with or without `sha256:` in front.
+    Digest,
+    /// Anything: the plugin's own settings, checked by the plugin.
+    Free,
+}
+
+/// What counts when a setting is not written.
+#[derive(Debug)]
+pub enum Unset {
+    /// This, as it would be written: a TOML value.
+    Default(&'static str),
+    /// The setting has to be written.
+    Required,
+    /// Nothing: the thing is absent.
+    Absent,
+}
+
+/// Whether this version acts on a setting.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Support {
+    /// It does.
+    Now,
+    /// It is accepted and not acted on, which is safe; the text says what the node does instead.
+    NotYet(&'static str),
+    /// Ignoring it would be unsafe: the node does not start with it; the text says what is missing.
+    Refused(&'static str),
+}
+
+/// The words that allow a public address without TLS and tokens.
+pub const INSECURE_PHRASE: &str = "yes, I mean it";
+
+const NO_TLS: Support = Support::Refused("this version has no TLS yet");
+const NO_AUTH: Support = Support::Refused("this version has no tokens yet");
+const NO_CLUSTER: Support = Support::Refused("this version runs a single node");
+const NO_AMQP: Support = Support::Refused("this version has no AMQP capability yet");
+const NO_LINES: Support =
+    Support::NotYet("this version does not listen for OK Log lines; send over HTTP to listen.api");
+
+const NO_RULES: Support =
+    Support::NotYet("this version keeps every topic as long as retention.age and retention.bytes say");
+
+const MINUTE_MS: u64 = 60_000;
+const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
+const CENTURY_MS: u64 = 36_525 * DAY_MS;
+const AGE: Kind = Kind::Duration(MINUTE_MS, CENTURY_MS);
+const SIZE: Kind = Kind::Bytes(1 << 20, 1 << 60);
+
+const fn table(path: &'static str, doc: &'static str) -> Key {
+    Key { path, kind: Kind::Table, unset: Unset::Absent, support: Support::Now, doc }
+}
+
+const fn is(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
+    Key { path, kind, unset: Unset::Default(default), support: Support::Now, doc }
+}
+
+const fn required(path: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key { path, kind, unset: Unset::Required, support: Support::Now, doc }
+}
+
+const fn optional(path: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key { path, kind, unset: Unset::Absent, support: Support::Now, doc }
+}
+
+const fn but(support: Support, key: Key) -> Key {
+    Key { support, ..key }
+}
+
+/// All settings, parents before children.
+pub static KEYS: &[Key] = &[
+    table("node", "What this process is."),
+    is(
+        "node.roles",
+        Kind::List(&Kind::Choice(&["ingest", "store", "query", "forward"])),
+        r#"["ingest", "store", "query", "forward"]"#,
+        "Roles of this process. This version runs ingest, store and query together, with or without forward, or forward alone.",
+    ),
+    is(
+        "node.data_dir",
+        Kind::Path,
+        r#""./weir-data""#,
+        "Where the node keeps its files. One process at a time may use it.",
+    ),
+    table("listen", "Addresses to listen on. A public one needs [tls] and [auth], or `insecure`."),
+    is(
+        "listen.api",
+        Kind::Socket,
+        r#""127.0.0.1:7650""#,
+        "HTTP: ingest, queries, the page, metrics. A node with the forward role alone opens none unless it is written.",
+    ),
+    but(
+        NO_LINES,
+        optional("listen.fast", Kind::Socket, "OK Log line protocol over TCP, acknowledged by nothing."),
+    ),
+    but(
+        NO_LINES,
+        optional("listen.durable", Kind::Socket, "OK Log line protocol over TCP, fsynced in groups."),
+    ),
+    optional(
+        "listen.insecure",
+        Kind::Choice(&[INSECURE_PHRASE]),
+        "With these very words the node binds a public address without TLS and tokens: anybody who reaches it reads and writes.",
+    ),
+    table("forward", "Ship to remote ingest nodes. Without it sources feed the ingest role of this process."),
+    optional(
+        "forward.to",
+        Kind::List(&Kind::Url(&["http", "https", "tcp"])),
+        "Ingest nodes to ship to; the next one is tried when one fails.",
+    ),
+    but(NO_TLS, table("tls", "Certificates of every listener.")),
+    optional("tls.cert", Kind::Path, "Certificate chain, PEM."),
+    optional("tls.key", Kind::Path, "Private key, PEM."),
+    optional("tls.client_ca", Kind::Path, "Clients must show a certificate of this authority."),
+    but(NO_AUTH, table("auth", "Who may do what.")),
+    optional(
+        "auth.tokens_file",
+        Kind::Path,
+        "Hashed bearer tokens with scopes (ingest, query, tail, admin) and topics.",
+    ),
+    but(NO_CLUSTER, table("cluster", "The other nodes.")),
+    optional(
+        "cluster.name",
+        Kind::Text("the name of the cluster"),
+        "Nodes of other clusters are not listened to.",
+    ),
+    optional("cluster.gossip", Kind::Socket, "UDP address for membership."),
+    optional(
+        "cluster.advertise",
+        Kind::Text("an IP address or host name"),
+        "How other nodes reach this one.",
+    ),
+    optional(
+        "cluster.join",
+        Kind::List(&Kind::HostPort),
+        "Gossip addresses of some other nodes, tried for ever.",
+    ),
+    optional("cluster.peers", Kind::List(&Kind::Url(&["http", "https"])), "Static peers instead of gossip."),
+    optional("cluster.replication", Kind::Integer(1, 16), "On how many store nodes every record lies."),
+    optional("cluster.zone", Kind::Text("the name of a zone"), "Copies are spread over zones."),
+    optional("cluster.key_file", Kind::Path, "The key that seals what nodes say to each other."),
+    table("retention", "What is deleted, and when. Either limit is enough."),
+    is(
+        "retention.age",
+        Kind::OrUnlimited(&AGE),
+        r#""7d""#,
+        "Pieces whose records are all older than this are deleted. Event times further back give way to the time of arrival.",
+    ),
+    is(
+        "retention.bytes",
+        Kind::OrUnlimited(&SIZE),
+        r#""unlimited""#,
+        "The oldest pieces are deleted when the store is larger than this.",
+    ),
+    but(NO_RULES, optional("retention.rules", Kind::Tables, "Other ages for some topics.")),
+    required("retention.rules.[].topic", Kind::Text("a topic"), "The topic of the rule."),
+    required("retention.rules.[].age", AGE, "Records of the topic older than this are deleted."),
+    table("storage", "The data directory."),
+    is(
+        "storage.full_at",
+        Kind::Percent,
+        r#""95%""#,
+        "Above this fullness of the disk new records are refused with 507, until it is 2 % less full.",
+    ),
+    table("storage.seal", "When a piece of the ingest log is closed and the next one opened."),
+    but(
+        Support::NotYet("this version closes pieces by size alone"),
+        optional("storage.seal.age", Kind::Duration(100, 60 * MINUTE_MS), "After this time."),
+    ),
+    is(
+        "storage.seal.bytes",
+        Kind::Bytes(PIECE_BYTES_MIN, PIECE_BYTES_MAX),
+        r#""16MiB""#,
+        "After this much payload.",
+    ),
+    table("policy", "What other nodes may ask of this one."),
+    but(
+        Support::NotYet("this version has no query filters yet"),
+        optional(
+            "policy.filters",
+            Kind::List(&Kind::Digest),
+            "What this node runs for queries of other nodes, beside the embedded ones.",
+        ),
+    ),
+    optional(
+        "sources",
+        Kind::Names("source"),
+        "Where records come from. Sources run on the node that configures them.",
+    ),
+    table("sources.*", "One source: an instance of a plugin."),
+    required(
+        "sources.*.plugin",
+        Kind::Text("the name of a source plugin"),
+        "An embedded plugin, or one of [plugins].",
+    ),
+    optional(
+        "sources.*.topic",
+        Kind::Text("a topic"),
+        "Topic of the records. The source's own name when not written.",
+    ),
+    optional("sources.*.labels", Kind::Labels, "Labels of the records, beside those the plugin gives."),
+    is(
+        "sources.*.durability",
+        Kind::Choice(&["received", "stored", "replicated"]),
+        r#""stored""#,
+        "How far records must have come before the source forgets them: memory of an ingest node, its disk, or as many store nodes as cluster.replication says.",
+    ),
+    table("sources.*.grants", "What the plugin may reach. Everything not granted is denied."),
+    optional(
+        "sources.*.grants.files",
+        Kind::Names("grant"),
+        "Sets of files, by the name the plugin asks for.",
+    ),
+    table("sources.*.grants.files.*", "One set of files."),
+    required("sources.*.grants.files.*.include", Kind::List(&Kind::Glob), "Files the plugin may read."),
+    optional(
+        "sources.*.grants.files.*.exclude",
+        Kind::List(&Kind::GlobOrName),
+        "Files it may not read all the same. A pattern without a slash is about the file name.",
+    ),
+    is("sources.*.grants.stdin", Kind::Bool, "false", "The standard input of the process; for one source."),
+    but(
+        NO_AMQP,
+        optional(
+            "sources.*.grants.amqp",
+            Kind::Names("grant"),
+            "Connections to AMQP brokers, by the name the plugin asks for.",
+        ),
+    ),
+    table("sources.*.grants.amqp.*", "One connection."),
+    required(
+        "sources.*.grants.amqp.*.uri",
+        Kind::Secret("a URI such as amqp://user:password@host/vhost"),
+        "Broker, credentials and virtual host.",
+    ),
+    optional("sources.*.grants.amqp.*.queue", Kind::Text("the name of a queue"), "What to consume."),
+    optional(
+        "sources.*.grants.amqp.*.prefetch",
+        Kind::Integer(1, 65_535),
+        "Messages that may be unacknowledged.",
+    ),
+    optional("sources.*.config", Kind::Free, "The plugin's own settings; `weir plugin inspect` shows them."),
+    optional(
+        "plugins",
+        Kind::Names("plugin"),
+        "Plugins that are not embedded, or that stand in for an embedded one of the same name.",
+    ),
+    table("plugins.*", "One plugin."),
+    required("plugins.*.path", Kind::Path, "The component file."),
+    optional("plugins.*.sha256", Kind::Digest, "What its SHA-256 must be; any other file is refused."),
+    table("plugins.*.limits", "Bounds of one instance."),
+    is(
+        "plugins.*.limits.memory",
+        Kind::Bytes(1 << 20, PLUGIN_MEMORY_BYTES_MAX as u64),
+        r#""64MiB""#,
+        "Memory of one instance, summed over its memories.",
+    ),
+    is(
+        "plugins.*.limits.call",
+        Kind::Duration(1, PLUGIN_CALL_MS_MAX),
+        r#""2s""#,
+        "What one call may take beyond the wait it was given.",
+    ),
+    is(
+        "plugins.*.on_trap",
+        Kind::Choice(&["restart", "pass", "drop", "stop"]),
+        r#""restart""#,
+        "After a trap: a fresh instance; or, for filters, let the batch pass or drop it; or stop.",
+    ),
+];
+
+/// The keys directly below a path pattern, with their last segments.
+pub(crate) fn children(parent: &str) -> impl Iterator<Item = (&'static str, &'static Key)> {
+    KEYS.iter().filter_map(move |key| {
+        let (above, last) = key.path.rsplit_once('.').unwrap_or(("", key.path));
+        (above == parent).then_some((last, key))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_key_stands_once_and_below_its_parent() {
+        let mut seen = BTreeSet::from([""]);
+        for key in KEYS {
+            let (above, last) = key.path.rsplit_once('.').unwrap_or(("", key.path));
+            let above = above.strip_suffix(".[]").unwrap_or(above);
+            assert!(seen.contains(above), "{} has no parent before it", key.path);
+            assert!(seen.insert(key.path), "{} is listed twice", key.path);
+            assert!(!last.is_empty() && key.doc.ends_with('.'), "{} lacks a name or a sentence", key.path);
+        }
+    }
+}

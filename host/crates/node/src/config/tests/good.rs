@@ -1,0 +1,159 @@
+//! Configurations that are right, and what they resolve to.
+
+use super::*;
+
+#[test]
+fn the_configuration_of_the_contract_has_no_error() {
+    let loaded = load_with(EVERYTHING.as_bytes(), &[]);
+    let told: Vec<(Gravity, &str)> =
+        loaded.problems.iter().map(|problem| (problem.gravity, problem.path.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            (Gravity::NotYet, "listen.fast"),
+            (Gravity::NotYet, "listen.durable"),
+            (Gravity::Refused, "forward.to"),
+            (Gravity::Refused, "forward.to"),
+            (Gravity::Refused, "tls"),
+            (Gravity::Refused, "auth"),
+            (Gravity::Refused, "cluster"),
+            (Gravity::NotYet, "retention.rules"),
+            (Gravity::NotYet, "storage.seal.age"),
+            (Gravity::NotYet, "policy.filters"),
+            (Gravity::Refused, "sources.orders.plugin"),
+            (Gravity::Refused, "sources.orders.durability"),
+            (Gravity::Refused, "sources.orders.grants.amqp"),
+        ]
+    );
+    assert!(loaded.config.is_none());
+}
+
+#[test]
+fn an_empty_file_and_no_file_are_the_documented_defaults() {
+    let no_file = Input {
+        file: None,
+        overlays: &[],
+        env: &env,
+        working_dir: Path::new("/home/op"),
+        embedded: &["file-source"],
+    };
+    let loaded = load(&no_file);
+    assert_eq!(lines(&loaded), Vec::<String>::new());
+    let defaults = loaded.config.unwrap();
+    assert_eq!(config(""), defaults);
+    assert_eq!(defaults.roles, Roles { ingest: true, store: true, query: true, forward: true });
+    assert_eq!(defaults.data_dir, Path::new("/home/op/weir-data"));
+    assert_eq!(defaults.listen.api, Some("127.0.0.1:7650".parse().unwrap()));
+    assert_eq!(defaults.storage.full_at_percent, 95);
+    assert_eq!(defaults.storage.resume_at_percent, 93);
+    assert_eq!(defaults.storage.piece_bytes, weir_record::limits::PIECE_BYTES_DEFAULT);
+    assert_eq!(defaults.retention, Retention { age_ms: Some(7 * 86_400_000), bytes: None });
+    assert_eq!((defaults.forward_to.len(), defaults.sources.len(), defaults.plugins.len()), (0, 0, 0));
+}
+
+#[test]
+fn a_source_is_resolved_whole() {
+    let config = config(
+        r#"
+        [sources.nginx]
+        plugin = "file-source"
+        topic = "web"
+        labels = { env = "prod", "k8s.pod" = "web-1" }
+        durability = "received"
+        grants.files.logs = { include = ["/var/log/nginx/*.log", "more/*.log"], exclude = ["*.gz", "old/*"] }
+        config = { start_at = "beginning", multiline = { start = '^\d{4}-' }, n = 3, when = 2026-01-01 }
+
+        [sources.in]
+        plugin = "stdin-source"
+        grants.stdin = true
+        "#,
+    );
+    let [stdin, nginx] = config.sources.as_slice() else { panic!("{:?}", config.sources) };
+    assert_eq!(format!("{:?}", nginx.stream), "topic=web env=prod k8s.pod=web-1");
+    assert_eq!((nginx.name.as_str(), nginx.plugin.as_str()), ("nginx", "file-source"));
+    assert_eq!(nginx.durability, Durability::Received);
+    let logs = &nginx.grants.files["logs"];
+    assert_eq!(logs.include, ["/var/log/nginx/*.log", "/etc/weir/more/*.log"]);
+    assert_eq!(logs.exclude, ["*.gz", "/etc/weir/old/*"]);
+    assert_eq!(
+        nginx.config.to_string(),
+        r#"{"multiline":{"start":"^\\d{4}-"},"n":3,"start_at":"beginning","when":"2026-01-01"}"#
+    );
+    assert_eq!(nginx.place, "weir.toml:2:18");
+    // Without a topic the source's own name stands in; without settings the plugin gets an empty object.
+    assert_eq!(format!("{:?}", stdin.stream), "topic=in");
+    assert_eq!((stdin.config.to_string().as_str(), stdin.durability), ("{}", Durability::Stored));
+    assert!(stdin.grants.stdin && !nginx.grants.stdin);
+}
+
+#[test]
+fn a_plugin_of_ones_own_is_resolved_and_may_stand_in_for_an_embedded_one() {
+    let digest = "ab".repeat(32);
+    let config = config(&format!(
+        r#"
+        [sources.a]
+        plugin = "mine"
+        [sources.b]
+        plugin = "file-source"
+        [plugins.mine]
+        path = "plugins/mine.wasm"
+        sha256 = "sha256:{digest}"
+        limits = {{ memory = "128MiB", call = "50ms" }}
+        on_trap = "stop"
+        [plugins.file-source]
+        path = "/opt/file.wasm"
+        "#
+    ));
+    let [file, mine] = config.plugins.as_slice() else { panic!("{:?}", config.plugins) };
+    assert_eq!(mine.path, Path::new("/etc/weir/plugins/mine.wasm"));
+    assert_eq!(mine.sha256, Some([0xab; 32]));
+    assert_eq!((mine.memory_bytes, mine.call_ms, mine.on_trap), (128 << 20, 50, OnTrap::Stop));
+    assert_eq!((file.name.as_str(), file.sha256), ("file-source", None));
+    assert_eq!(file.memory_bytes, weir_record::limits::PLUGIN_MEMORY_BYTES_DEFAULT);
+    assert_eq!(file.call_ms, weir_record::limits::PLUGIN_CALL_MS_DEFAULT);
+    assert_eq!(file.on_trap, OnTrap::Restart);
+}
+
+#[test]
+fn a_forwarder_opens_no_port_of_its_own_unless_told() {
+    let text = "[node]\nroles = [\"forward\"]\n[forward]\nto = [\"http://a:7650/\", \"http://[::1]:7651\"]\n";
+    let alone = config(text);
+    assert_eq!(alone.forward_to, ["http://a:7650", "http://[::1]:7651"]);
+    assert_eq!(alone.listen.api, None);
+    let told = config(&format!("{text}[listen]\napi = \"localhost:0\"\n"));
+    assert_eq!(told.listen.api, Some("127.0.0.1:0".parse().unwrap()));
+}
+
+#[test]
+fn variables_fill_texts_and_numbers_of_known_settings() {
+    let config = config(
+        r#"
+        [sources.a]
+        plugin = "file-source"
+        topic = "x-${TOPIC}"
+        labels = { a = "$$b", c = "${NO:-d}" }
+        grants.stdin = "${NO:-true}"
+        config = { text = "${PREFETCH}" }
+        "#,
+    );
+    let source = &config.sources[0];
+    assert_eq!(format!("{:?}", source.stream), "topic=x-from-env a=$b c=d");
+    assert!(source.grants.stdin);
+    assert_eq!(source.config.to_string(), r#"{"text":"300"}"#);
+}
+
+#[test]
+fn public_addresses_are_bound_when_the_operator_says_the_words() {
+    let config = config("listen = { api = \"0.0.0.0:7650\", insecure = \"yes, I mean it\" }");
+    assert_eq!(config.listen.api, Some("0.0.0.0:7650".parse().unwrap()));
+    assert!(config.listen.insecure);
+    for loopback in ["127.0.0.1:1", "127.8.8.8:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "localhost:1"] {
+        check(&format!("listen.api = \"{loopback}\""), &[]);
+    }
+}
+
+#[test]
+fn limits_can_be_lifted() {
+    let config = config("[retention]\nage = \"unlimited\"\nbytes = \"100GiB\"");
+    assert_eq!(config.retention, Retention { age_ms: None, bytes: Some(100 << 30) });
+}

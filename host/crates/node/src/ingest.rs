@@ -1,0 +1,163 @@
+//! The ingest role: ids for what arrives, room in the commit queue, and the wait for durability.
+
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Semaphore, oneshot};
+use weir_record::limits::{COMMIT_QUEUE_BYTES_MAX, COMMIT_QUEUE_ENTRIES_MAX};
+use weir_record::mint::TimeBounds;
+use weir_record::{Minter, RecordId};
+use weir_storage::committer::CommitterMetrics;
+use weir_storage::{CommitError, Committer, Entry};
+
+use crate::clock;
+use crate::config::Durability;
+use crate::metrics::Metrics;
+
+/// Event times are bounded by this when retention keeps everything: ten years.
+const RETENTION_UNBOUNDED_MS: u64 = 10 * 365 * 24 * 3600 * 1000;
+
+/// Takes entries to the committer. One per node.
+pub(crate) struct Ingest {
+    /// Taken out at the end.
+    committer: RwLock<Option<Committer>>,
+    minter: Mutex<Minter>,
+    /// One permit per KiB of payload that may wait; entries are bounded by the least charge.
+    room: Arc<Semaphore>,
+    retention_ms: u64,
+    metrics: Arc<Metrics>,
+}
+
+/// Permits of the commit queue, in KiB.
+const ROOM_KIB: usize = COMMIT_QUEUE_BYTES_MAX >> 10;
+/// The least an entry is charged, so that tiny entries cannot exceed the queue's number of places.
+const ENTRY_KIB_MIN: usize = ROOM_KIB.div_ceil(COMMIT_QUEUE_ENTRIES_MAX);
+
+/// An entry that was not stored. Nothing of it is on disk, or (after [`CommitError::Poisoned`]) nobody can tell.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// The committer refused or failed it.
+    #[error(transparent)]
+    Commit(CommitError),
+    /// The node is shutting down.
+    #[error("the node is shutting down")]
+    Closed,
+}
+
+impl Ingest {
+    /// An ingest role over a committer, minting above `floor`.
+    pub(crate) fn new(
+        committer: Committer,
+        floor: RecordId,
+        retention_ms: Option<u64>,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Ingest> {
+        Arc::new(Ingest {
+            committer: RwLock::new(Some(committer)),
+            minter: Mutex::new(Minter::new(floor)),
+            room: Arc::new(Semaphore::new(ROOM_KIB)),
+            retention_ms: retention_ms.unwrap_or(RETENTION_UNBOUNDED_MS),
+            metrics,
+        })
+    }
+
+    /// Which event times are taken now.
+    pub(crate) fn bounds(&self) -> TimeBounds {
+        TimeBounds::at(clock::now_ms(), self.retention_ms)
+    }
+
+    /// Gives the node's minter to `make`, with the time and fresh entropy.
+    pub(crate) fn mint<T>(&self, make: impl FnOnce(&mut Minter, u64, u128) -> T) -> T {
+        make(&mut self.minter.lock(), clock::now_ms(), clock::id_entropy())
+    }
+
+    /// Resolves when `entry` holds at `durability`. Waits for room first: that is the back-pressure.
+    pub(crate) async fn store(&self, entry: Entry, durability: Durability) -> Result<(), StoreError> {
+        let counts: Vec<(String, u64, u64)> = entry
+            .batches
+            .iter()
+            .map(|b| (b.stream().topic().to_owned(), b.count() as u64, b.payload_bytes() as u64))
+            .collect();
+        let bytes: usize = entry.batches.iter().map(weir_record::Batch::payload_bytes).sum();
+        let kib = (bytes >> 10).clamp(ENTRY_KIB_MIN, ROOM_KIB) as u32;
+        let permit = self.room.clone().acquire_many_owned(kib).await.map_err(|_| StoreError::Closed)?;
+        let source = entry.checkpoint.as_ref().map_or("http", |c| c.source.as_str()).to_owned();
+
+        let (done, held) = oneshot::channel();
+        let metrics = self.metrics.clone();
+        let finished = Box::new(move |result: Result<(), CommitError>| {
+            drop(permit);
+            match &result {
+                Ok(()) => counts.iter().for_each(|(topic, records, bytes)| {
+                    metrics.count_in(&source, topic, *records, *bytes);
+                }),
+                Err(error) => {
+                    metrics.rejected.with_label_values(&[reason(error)]).inc();
+                    if *error == CommitError::DiskFull {
+                        metrics.disk_full.set(1);
+                    }
+                }
+            }
+            // Nobody waits when the client has gone, or asked for `received` only.
+            let _ = done.send(result);
+        });
+        // The permits keep the queue from filling up, so a refusal means that it was closed.
+        let refused = self.committer.read().as_ref().is_none_or(|open| open.submit(entry, finished).is_err());
+        if refused {
+            return Err(StoreError::Closed);
+        }
+        if durability == Durability::Received {
+            return Ok(());
+        }
+        match held.await {
+            Ok(result) => result.map_err(StoreError::Commit),
+            Err(_) => Err(StoreError::Closed),
+        }
+    }
+
+    /// Accepts entries of a source again after one of them failed.
+    pub(crate) fn resume(&self, source: &str) {
+        if let Some(committer) = self.committer.read().as_ref() {
+            committer.resume(source);
+        }
+    }
+
+    /// Deletes whole pieces that are older than `keep_from`, and the oldest above `bytes_max`.
+    pub(crate) async fn expire(&self, keep_from: RecordId, bytes_max: u64) {
+        let (done, expired) = oneshot::channel();
+        let tell = Box::new(move |result| {
+            let _ = done.send(result);
+        });
+        match self.committer.read().as_ref() {
+            Some(committer) => committer.expire(keep_from, bytes_max, tell),
+            None => return,
+        }
+        if let Ok(Err(error)) = expired.await {
+            tracing::warn!(%error, "retention could not delete; it tries again in a minute");
+        }
+    }
+
+    /// What waits, and sums.
+    pub(crate) fn committer_metrics(&self) -> CommitterMetrics {
+        self.committer.read().as_ref().map(Committer::metrics).unwrap_or_default()
+    }
+
+    /// Refuses new entries, commits those that wait, closes the log. Blocks.
+    pub(crate) fn close(&self) {
+        self.room.close();
+        let committer = self.committer.write().take();
+        if let Some(committer) = committer {
+            committer.stop();
+        }
+    }
+}
+
+fn reason(error: &CommitError) -> &'static str {
+    match error {
+        CommitError::DiskFull => "disk_full",
+        CommitError::TooLarge(_) => "too_large",
+        CommitError::Poisoned(_) => "poisoned",
+        CommitError::OutOfOrder(_) => "out_of_order",
+        _ => "stopped",
+    }
+}

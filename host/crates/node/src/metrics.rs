@@ -1,0 +1,246 @@
+//! Every metric of the node, in one list. Names begin with `weir_`, units last, labels bounded.
+
+use std::collections::HashSet;
+
+use parking_lot::Mutex;
+use prometheus::{
+    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+/// Values of the label `topic` before further topics are counted as `other`.
+const TOPICS_MAX: usize = 200;
+
+/// The node's metrics. Cheap to share, safe to use from any thread.
+pub(crate) struct Metrics {
+    registry: Registry,
+    topics: Mutex<HashSet<String>>,
+    /// Records acknowledged, by where they came in and by topic.
+    pub(crate) records_in: IntCounterVec,
+    /// Payload bytes acknowledged, likewise.
+    pub(crate) bytes_in: IntCounterVec,
+    /// Requests or batches refused, by reason.
+    pub(crate) rejected: IntCounterVec,
+    /// Pieces of the ingest log.
+    pub(crate) log_pieces: IntGauge,
+    /// Bytes of the ingest log on disk.
+    pub(crate) log_bytes: IntGauge,
+    /// Records in the ingest log.
+    pub(crate) log_records: IntGauge,
+    /// Entries that wait for the next group commit.
+    pub(crate) commit_queue_entries: IntGauge,
+    /// Payload bytes that wait for the next group commit.
+    pub(crate) commit_queue_bytes: IntGauge,
+    /// Time of one fdatasync.
+    pub(crate) fsync_seconds: Histogram,
+    /// Failed fsyncs: the first one ends the process.
+    pub(crate) fsync_errors: IntCounter,
+    /// Group commits.
+    pub(crate) commits: IntCounter,
+    /// 1 while the disk is too full to take records.
+    pub(crate) disk_full: IntGauge,
+    /// Files moved to quarantine since the start.
+    pub(crate) quarantined: IntCounter,
+    /// Damaged stretches found by recovery or queries.
+    pub(crate) damaged_frames: IntCounter,
+    /// Time of one query, by outcome.
+    pub(crate) query_seconds: HistogramVec,
+    /// Payload bytes that queries looked at.
+    pub(crate) query_scanned_bytes: IntCounter,
+    /// Payload bytes that queries could leave out.
+    pub(crate) query_skipped_bytes: IntCounter,
+    /// Queries whose answer lacked something.
+    pub(crate) partial_queries: IntCounter,
+    /// Queries that run now.
+    pub(crate) queries_running: IntGauge,
+    /// 1 while a source is open, by source.
+    pub(crate) source_connected: IntGaugeVec,
+    /// Calls into a plugin, by source.
+    pub(crate) plugin_calls: ReadOff,
+    /// Traps of a plugin, by source.
+    pub(crate) plugin_traps: ReadOff,
+    /// Restarts of a plugin, by source.
+    pub(crate) plugin_restarts: IntCounterVec,
+    /// 1 while a source is quarantined, by source.
+    pub(crate) plugin_quarantined: IntGaugeVec,
+    /// Time spent inside a plugin, by source.
+    pub(crate) plugin_seconds: ReadOff,
+    /// Memory of a plugin's instance, by source.
+    pub(crate) plugin_memory_bytes: IntGaugeVec,
+    /// Log lines of a plugin dropped by its rate limit, by source.
+    pub(crate) plugin_log_dropped: ReadOff,
+    /// Values that plugins report themselves, by source and name.
+    pub(crate) plugin_values: GaugeVec,
+    /// Free bytes of the disk that holds the data.
+    pub(crate) disk_free_bytes: Gauge,
+}
+
+/// Seconds, from half a millisecond to ten seconds.
+const SECONDS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Registers what it makes. A name that is taken or malformed is a mistake in the list below.
+struct List<'a>(&'a Registry);
+
+/// A counter by source whose value is kept elsewhere and read off when somebody asks.
+pub(crate) struct ReadOff(CounterVec);
+
+impl ReadOff {
+    /// Brings one value up to date; values never go down.
+    pub(crate) fn set(&self, labels: &[&str], value: f64) {
+        let counter = self.0.with_label_values(labels);
+        counter.inc_by((value - counter.get()).max(0.0));
+    }
+}
+
+impl List<'_> {
+    fn read_off(&self, name: &str, help: &str) -> ReadOff {
+        ReadOff(self.add(CounterVec::new(Opts::new(name, help), &["source"])))
+    }
+
+    fn add<C: prometheus::core::Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        match made {
+            Ok(metric) => {
+                self.boxed(Box::new(metric.clone()));
+                metric
+            }
+            Err(error) => panic!("the list of metrics is wrong: {error}"),
+        }
+    }
+
+    fn boxed(&self, metric: Box<dyn prometheus::core::Collector>) {
+        if let Err(error) = self.0.register(metric) {
+            panic!("the list of metrics is wrong: {error}");
+        }
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.add(IntCounter::new(name, help))
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.add(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.add(IntGauge::new(name, help))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.add(IntGaugeVec::new(Opts::new(name, help), labels))
+    }
+}
+
+impl Metrics {
+    /// All metrics at zero.
+    pub(crate) fn new(version: &str) -> Metrics {
+        let registry = Registry::new();
+        let list = List(&registry);
+        list.gauges("weir_build_info", "Version of this binary.", &["version"])
+            .with_label_values(&[version])
+            .set(1);
+        list.boxed(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
+        let by_source = &["source"];
+        let seconds = |name: &str, help: &str| HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+        Metrics {
+            topics: Mutex::default(),
+            records_in: list.counters("weir_records_in_total", "Records acknowledged.", &["source", "topic"]),
+            bytes_in: list.counters(
+                "weir_bytes_in_total",
+                "Payload bytes acknowledged.",
+                &["source", "topic"],
+            ),
+            rejected: list.counters("weir_rejected_total", "Requests and batches refused.", &["reason"]),
+            log_pieces: list.gauge("weir_ingest_log_pieces", "Pieces of the ingest log."),
+            log_bytes: list.gauge("weir_ingest_log_bytes", "Bytes of the ingest log on disk."),
+            log_records: list.gauge("weir_ingest_log_records", "Records in the ingest log."),
+            commit_queue_entries: list
+                .gauge("weir_commit_queue_entries", "Entries that wait for the next group commit."),
+            commit_queue_bytes: list
+                .gauge("weir_commit_queue_bytes", "Payload bytes that wait for the next group commit."),
+            fsync_seconds: list
+                .add(Histogram::with_opts(seconds("weir_fsync_seconds", "Time of one fdatasync."))),
+            fsync_errors: list
+                .counter("weir_fsync_errors_total", "Failed fsyncs; the first ends the process."),
+            commits: list.counter("weir_commits_total", "Group commits of the ingest log."),
+            disk_full: list.gauge("weir_disk_full", "1 while the disk is too full to take records."),
+            quarantined: list.counter("weir_quarantined_files_total", "Files moved to quarantine."),
+            damaged_frames: list
+                .counter("weir_damaged_frames_total", "Damaged stretches found in data files."),
+            query_seconds: list.add(HistogramVec::new(
+                seconds("weir_query_seconds", "Time of one query, first byte to last."),
+                &["outcome"],
+            )),
+            query_scanned_bytes: list
+                .counter("weir_query_scanned_bytes_total", "Payload bytes queries looked at."),
+            query_skipped_bytes: list
+                .counter("weir_query_skipped_bytes_total", "Payload bytes queries left out."),
+            partial_queries: list
+                .counter("weir_partial_queries_total", "Queries whose answer lacked something."),
+            queries_running: list.gauge("weir_queries_running", "Queries that run now."),
+            source_connected: list.gauges("weir_source_connected", "1 while the source is open.", by_source),
+            plugin_calls: list.read_off("weir_plugin_calls_total", "Calls into a plugin."),
+            plugin_traps: list.read_off("weir_plugin_traps_total", "Traps of a plugin."),
+            plugin_restarts: list.counters("weir_plugin_restarts_total", "Restarts of a plugin.", by_source),
+            plugin_quarantined: list.gauges("weir_plugin_quarantined", "1 while quarantined.", by_source),
+            plugin_seconds: list.read_off("weir_plugin_seconds_total", "Time spent inside a plugin."),
+            plugin_memory_bytes: list.gauges(
+                "weir_plugin_memory_bytes",
+                "Memory of a plugin's instance.",
+                by_source,
+            ),
+            plugin_log_dropped: list.read_off(
+                "weir_plugin_log_dropped_total",
+                "Log lines of a plugin dropped by its rate limit.",
+            ),
+            plugin_values: list.add(GaugeVec::new(
+                Opts::new("weir_plugin_value", "Values that plugins report themselves."),
+                &["source", "name"],
+            )),
+            disk_free_bytes: list
+                .add(Gauge::new("weir_disk_free_bytes", "Free bytes of the disk that holds the data.")),
+            registry,
+        }
+    }
+
+    /// Counts what was acknowledged.
+    pub(crate) fn count_in(&self, source: &str, topic: &str, records: u64, bytes: u64) {
+        let topic = self.bounded_topic(topic);
+        self.records_in.with_label_values(&[source, &topic]).inc_by(records);
+        self.bytes_in.with_label_values(&[source, &topic]).inc_by(bytes);
+    }
+
+    /// The Prometheus text format, version 0.0.4.
+    pub(crate) fn text(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+
+    fn bounded_topic(&self, topic: &str) -> String {
+        let mut known = self.topics.lock();
+        if known.contains(topic) {
+            return topic.to_owned();
+        }
+        if known.len() >= TOPICS_MAX {
+            return "other".to_owned();
+        }
+        known.insert(topic.to_owned());
+        topic.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_registers_and_topics_are_bounded() {
+        let metrics = Metrics::new("1.2.3");
+        for topic in 0..TOPICS_MAX + 50 {
+            metrics.count_in("http", &format!("t{topic}"), 1, 10);
+        }
+        let text = metrics.text();
+        assert!(text.contains("weir_build_info{version=\"1.2.3\"} 1"), "{text}");
+        assert!(text.contains("weir_records_in_total{source=\"http\",topic=\"other\"} 50"), "{text}");
+        assert!(text.contains("process_resident_memory_bytes"), "{text}");
+    }
+}

@@ -1,0 +1,256 @@
+//! Drives one source: open, poll, poll, …, close, and again after a failure.
+//!
+//! While one batch commits the next is polled; it is handed on only when the one before holds, so the cursor
+//! on disk never stands behind records that were not stored (`docs/decisions/0003`).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use weir_plugin_runtime::{
+    Action, Budget, Plugin, PluginBatch, Polled, RestartPolicy, Source, SourceError, Taken,
+};
+use weir_record::Batch;
+use weir_record::limits::{BATCH_RECORDS_MAX, PLUGIN_POLL_WAIT_MS_MAX};
+use weir_storage::{Checkpoint, Entry};
+
+use crate::config::SourceConfig;
+use crate::sources::OptionsOf;
+use crate::sources::convert::{Arrival, convert};
+use crate::sources::sink::{Sink, Undeliverable};
+use crate::sources::status::SourceStatus;
+
+/// Payload bytes asked for per poll: large enough that an fsync per batch does not limit a source, small
+/// enough that a batch is soon visible.
+const BUDGET: Budget =
+    Budget { records: BATCH_RECORDS_MAX as u32, bytes: 2 << 20, wait_ms: PLUGIN_POLL_WAIT_MS_MAX };
+
+/// One configured source, ready to run.
+pub(crate) struct SourceTask {
+    /// What the operator wrote.
+    pub(crate) config: SourceConfig,
+    /// The plugin it names.
+    pub(crate) plugin: Arc<Plugin>,
+    /// Makes the options of a new instance.
+    pub(crate) options: OptionsOf,
+    /// Where its batches go.
+    pub(crate) sink: Arc<dyn Sink>,
+    /// Back-off and quarantine.
+    pub(crate) policy: RestartPolicy,
+    /// Zero of the policy's clock.
+    pub(crate) born: Instant,
+    /// What others may see of it.
+    pub(crate) status: Arc<SourceStatus>,
+    /// Cancelled on shutdown.
+    pub(crate) stop: CancellationToken,
+}
+
+/// How the life of one instance ended.
+enum Ended {
+    /// There will never be more.
+    Finished,
+    /// Shutdown.
+    Stopped,
+    /// The instance is gone; another one after the pause.
+    Again { after: Duration },
+    /// It is not tried again.
+    GivenUp(String),
+    /// The process cannot store any more.
+    Undeliverable(Undeliverable),
+}
+
+/// The batch handed on last, until it holds.
+type Pending = Option<JoinHandle<Result<(), Undeliverable>>>;
+
+impl SourceTask {
+    /// Runs until the source has no more, is given up, or `stop` is cancelled.
+    pub(crate) async fn run(mut self, mut cursor: Option<Vec<u8>>) {
+        loop {
+            let ended = self.life(&mut cursor).await;
+            self.status.closed();
+            let after = match ended {
+                Ended::Finished => return self.status.finished(),
+                Ended::Stopped => return self.status.stopped(),
+                Ended::GivenUp(why) => return self.status.failed(&why),
+                Ended::Undeliverable(error) => return self.status.failed(&error.to_string()),
+                Ended::Again { after } => after,
+            };
+            if self.pause(after).await.is_err() {
+                return self.status.stopped();
+            }
+            self.status.restarting();
+        }
+    }
+
+    /// Waits, or says that the process stops.
+    async fn pause(&self, wait: Duration) -> Result<(), Ended> {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(()),
+            () = self.stop.cancelled() => Err(Ended::Stopped),
+        }
+    }
+
+    /// What the policy makes of a failure. `Ok` after the pause when the same instance is asked again.
+    async fn trouble(&mut self, error: SourceError, alive: bool) -> Result<(), Ended> {
+        let action =
+            self.policy.failed(self.born.elapsed().as_millis() as u64, error.outcome(), fastrand::u32(..));
+        self.status.trouble(&error, action);
+        match action {
+            Action::Retry { after_ms } if alive => self.pause(Duration::from_millis(after_ms)).await,
+            Action::Retry { after_ms } | Action::Restart { after_ms, .. } => {
+                Err(Ended::Again { after: Duration::from_millis(after_ms) })
+            }
+            Action::Stop(_) => Err(Ended::GivenUp(error.to_string())),
+        }
+    }
+
+    async fn life(&mut self, cursor: &mut Option<Vec<u8>>) -> Ended {
+        let mut pending: Pending = None;
+        let ended = match Source::open(&self.plugin, (self.options)(cursor.clone())).await {
+            Ok(mut source) => {
+                self.status.opened();
+                let ended = self.polls(&mut source, cursor, &mut pending).await;
+                self.last_words(source, ended, cursor, &mut pending).await
+            }
+            Err(error) => match self.trouble(error, false).await {
+                Ok(()) => Ended::Again { after: Duration::ZERO },
+                Err(ended) => ended,
+            },
+        };
+        match settle(&mut pending).await {
+            Ok(()) => ended,
+            Err(error) => Ended::Undeliverable(error),
+        }
+    }
+
+    async fn polls(
+        &mut self,
+        source: &mut Source,
+        cursor: &mut Option<Vec<u8>>,
+        pending: &mut Pending,
+    ) -> Ended {
+        let ended = loop {
+            if self.stop.is_cancelled() {
+                break Err(Ended::Stopped);
+            }
+            let step = match source.poll(BUDGET).await {
+                Ok(polled) => {
+                    self.policy.succeeded(self.born.elapsed().as_millis() as u64);
+                    self.status.healthy(self.policy.standing());
+                    self.polled(polled, cursor, pending).await
+                }
+                // A failure reported with `retry` leaves the instance alive; after all others it is gone.
+                Err(error) => self.trouble(error, !source.is_gone()).await,
+            };
+            if step.is_err() {
+                break step;
+            }
+        };
+        ended.err().unwrap_or(Ended::Stopped)
+    }
+
+    async fn polled(
+        &mut self,
+        polled: Polled,
+        cursor: &mut Option<Vec<u8>>,
+        pending: &mut Pending,
+    ) -> Result<(), Ended> {
+        match polled {
+            Polled::Records(taken) => self.hand_on(taken, cursor, pending).await,
+            Polled::Idle { wait_ms } => {
+                settle(pending).await.map_err(Ended::Undeliverable)?;
+                self.pause(Duration::from_millis(u64::from(wait_ms))).await
+            }
+            Polled::Finished => Err(Ended::Finished),
+        }
+    }
+
+    /// Closes an instance that still answers; what it gives last is kept.
+    async fn last_words(
+        &mut self,
+        source: Source,
+        ended: Ended,
+        cursor: &mut Option<Vec<u8>>,
+        pending: &mut Pending,
+    ) -> Ended {
+        if !matches!(ended, Ended::Finished | Ended::Stopped) || source.is_gone() {
+            return ended;
+        }
+        match source.close().await {
+            Ok(Some(taken)) => match self.hand_on(taken, cursor, pending).await {
+                Ok(()) => ended,
+                Err(worse) => worse,
+            },
+            Ok(None) => ended,
+            Err(error) => {
+                self.status.close_failed(&error);
+                ended
+            }
+        }
+    }
+
+    /// Waits for the batch before, then starts to store this one.
+    async fn hand_on(
+        &mut self,
+        taken: Taken,
+        cursor: &mut Option<Vec<u8>>,
+        pending: &mut Pending,
+    ) -> Result<(), Ended> {
+        settle(pending).await.map_err(Ended::Undeliverable)?;
+        if taken.cursor.is_some() && !self.sink.keeps_cursors() {
+            return Err(Ended::GivenUp(format!(
+                "source {}: plugin {} keeps a position, which a process without the ingest role cannot store in this version; \
+                 run it where `ingest` is among the roles",
+                self.config.name, self.config.plugin
+            )));
+        }
+        let batches = match self.batches(taken.batch) {
+            Ok(batches) => batches,
+            Err(why) => return Err(Ended::GivenUp(why)),
+        };
+        if let Some(next) = taken.cursor {
+            *cursor = Some(next);
+        }
+        let checkpoint = cursor.clone().map(|cursor| Checkpoint { source: self.config.name.clone(), cursor });
+        if batches.is_empty() && checkpoint.is_none() {
+            return Ok(());
+        }
+        let (records, bytes) =
+            batches.iter().fold((0, 0), |(n, b), batch| (n + batch.count(), b + batch.payload_bytes()));
+        let deliver = self.sink.deliver(Entry { checkpoint, batches }, self.config.durability);
+        let (status, receipts) = (self.status.clone(), taken.receipts);
+        *pending = Some(tokio::spawn(async move {
+            deliver.await?;
+            status.stored(records as u64, bytes as u64);
+            for receipt in receipts {
+                receipt.acknowledge();
+            }
+            Ok(())
+        }));
+        Ok(())
+    }
+
+    /// Ids and streams for a plugin's batch. What breaks a rule only together with the operator's labels
+    /// cannot be mended by another instance.
+    fn batches(&self, batch: PluginBatch) -> Result<Vec<Batch>, String> {
+        let mut batch = Some(batch);
+        let mut out = Ok(Vec::new());
+        self.sink.mint(&mut |minter, now_ms, entropy, bounds| {
+            let arrival = Arrival { base: &self.config.stream, now_ms, entropy, bounds };
+            if let Some(batch) = batch.take() {
+                out = convert(batch, &arrival, minter);
+            }
+        });
+        out.map_err(|error| format!("source {}: plugin {}: {error}", self.config.name, self.config.plugin))
+    }
+}
+
+async fn settle(pending: &mut Pending) -> Result<(), Undeliverable> {
+    match pending.take() {
+        None => Ok(()),
+        Some(task) => {
+            task.await.unwrap_or_else(|error| Err(Undeliverable(format!("the commit task ended: {error}"))))
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Where the batches of a source go: the log of this process, or an ingest node elsewhere.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+use weir_record::Minter;
+use weir_record::mint::TimeBounds;
+use weir_storage::{CommitError, Entry};
+
+use crate::config::Durability;
+use crate::ingest::{Ingest, StoreError};
+
+/// Wait before an entry that found the disk full is tried again.
+const DISK_FULL_RETRY: Duration = Duration::from_secs(1);
+
+/// Takes entries from a source, one at a time.
+pub(crate) trait Sink: Send + Sync {
+    /// Makes ids for a batch, before it is handed on for the first time.
+    fn mint(&self, make: &mut dyn FnMut(&mut Minter, u64, u128, TimeBounds));
+
+    /// Whether the cursor of an entry is stored with its records.
+    fn keeps_cursors(&self) -> bool;
+
+    /// Resolves once `entry` holds. Tries again, with the same ids, for as long as waiting can help.
+    fn deliver(&self, entry: Entry, durability: Durability) -> BoxFuture<'static, Result<(), Undeliverable>>;
+}
+
+/// An entry that will never hold in this process. Its cursor was not stored: the next process repeats it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Undeliverable(pub(crate) String);
+
+/// Stores into the ingest log of this process.
+pub(crate) struct LocalSink {
+    ingest: Arc<Ingest>,
+    stop: CancellationToken,
+}
+
+impl LocalSink {
+    /// A sink into `ingest` that gives up waiting once `stop` is cancelled.
+    pub(crate) fn new(ingest: Arc<Ingest>, stop: CancellationToken) -> LocalSink {
+        LocalSink { ingest, stop }
+    }
+}
+
+impl Sink for LocalSink {
+    fn keeps_cursors(&self) -> bool {
+        true
+    }
+
+    fn mint(&self, make: &mut dyn FnMut(&mut Minter, u64, u128, TimeBounds)) {
+        let bounds = self.ingest.bounds();
+        self.ingest.mint(|minter, now_ms, entropy| make(minter, now_ms, entropy, bounds));
+    }
+
+    fn deliver(&self, entry: Entry, durability: Durability) -> BoxFuture<'static, Result<(), Undeliverable>> {
+        let (ingest, stop) = (self.ingest.clone(), self.stop.clone());
+        Box::pin(async move {
+            let mut said = false;
+            loop {
+                match ingest.store(entry.clone(), durability).await {
+                    Ok(()) => return Ok(()),
+                    Err(StoreError::Commit(error @ CommitError::DiskFull)) => {
+                        if !std::mem::replace(&mut said, true) {
+                            tracing::warn!(%error, "the source waits for disk space");
+                        }
+                        tokio::select! {
+                            () = tokio::time::sleep(DISK_FULL_RETRY) => {
+                                entry.checkpoint.iter().for_each(|checkpoint| ingest.resume(&checkpoint.source));
+                            }
+                            () = stop.cancelled() => return Err(Undeliverable(error.to_string())),
+                        }
+                    }
+                    Err(error) => return Err(Undeliverable(error.to_string())),
+                }
+            }
+        })
+    }
+}

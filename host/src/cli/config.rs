@@ -1,0 +1,61 @@
+//! `weir config`: what a configuration amounts to, without starting anything.
+
+use std::io::Write as _;
+
+use clap::{Args, Subcommand};
+
+use crate::cli::exit::{Exit, Failure, wrote};
+use crate::cli::load::{ConfigArgs, judge, load};
+use crate::cli::terminal::Color;
+
+const CHECK_EXAMPLES: &str = "\
+Every problem is one line, `file:line:col: path.to.key: expected …, got …`. Exit code 78
+when there is one with which the node would not start.
+
+Examples:
+  weir config check -c weir.toml
+  weir config check -c weir.toml --set listen.api=127.0.0.1:8000";
+
+const SHOW_EXAMPLES: &str = "\
+The output is TOML. Passwords and what is named like a secret are shown as ***.
+
+Examples:
+  weir config show
+  weir config show -c weir.toml";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    Check(Check),
+    Show(Show),
+}
+
+/// List everything that is wrong
+#[derive(Debug, Args)]
+#[command(after_help = CHECK_EXAMPLES)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// Show the effective settings and where each comes from
+#[derive(Debug, Args)]
+#[command(after_help = SHOW_EXAMPLES)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+pub(crate) fn run(args: &Config, color: Color) -> Result<Exit, Failure> {
+    let (config, show) = match args {
+        Config::Check(check) => (&check.config, false),
+        Config::Show(show) => (&show.config, true),
+    };
+    let loaded = load(config.file(), &config.overlays()?)?;
+    let name = config.file().map_or_else(|| "the defaults".to_owned(), |file| file.display().to_string());
+    let text = if show { loaded.shown.clone() } else { format!("{name}: ok\n") };
+    let verdict = judge(loaded, color);
+    if show || verdict.is_ok() {
+        wrote(std::io::stdout().write_all(text.as_bytes()))?;
+    }
+    verdict.map(|_| Exit::Ok)
+}

@@ -1,0 +1,163 @@
+//! `weir forward`: ships what one source brings to other nodes.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+use weir_node::config::Overlay;
+
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::load::{judge, load, sets};
+use crate::cli::query::split_label;
+use crate::cli::run;
+use crate::cli::terminal::Color;
+
+const STDIN_SOURCE: &str = "stdin-source";
+
+const EXAMPLES: &str = "\
+A record counts as sent when a node has it on its disk. Without --source it reads its
+standard input and ends with it. A source is named as its plugin, without `-source`.
+
+Examples:
+  ./service | weir forward --topic shop http://127.0.0.1:7650
+  weir testsvc | weir forward --topic load --label env=test http://a:7650 http://b:7650
+  weir forward -c forwarder.toml";
+
+/// Ship records to other nodes, by default the lines of standard input
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Forward {
+    /// Ingest nodes; the next one is tried when one fails
+    #[arg(value_name = "URL", required_unless_present = "config")]
+    urls: Vec<String>,
+    /// Topic of the records; the source's name when not given
+    #[arg(long)]
+    topic: Option<String>,
+    /// Label of the records. May be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = split_label)]
+    label: Vec<(String, String)>,
+    /// Plugin that brings the records
+    #[arg(long, value_name = "PLUGIN", default_value = STDIN_SOURCE)]
+    source: String,
+    /// One setting: of the source (`grants.…`, `config.…`), or of the node. May be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Sources and nodes from a configuration file instead
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["topic", "label", "source"])]
+    config: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Forward, color: Color) -> Result<Exit, Failure> {
+    let loaded = load(args.config.as_deref(), &overlays(args)?)?;
+    run::start(judge(loaded, color)?)
+}
+
+/// Everything the flags say, as settings: they pass the same checks as a file.
+fn overlays(args: &Forward) -> Result<Vec<Overlay>, Failure> {
+    let mut overlays = vec![Overlay::exact("weir forward", &["node", "roles"], json!(["forward"]))];
+    if !args.urls.is_empty() {
+        overlays.push(Overlay::exact("URL", &["forward", "to"], json!(args.urls)));
+    }
+    if args.config.is_some() {
+        overlays.extend(sets(&args.set)?);
+        return Ok(overlays);
+    }
+    let name = args.source.strip_suffix("-source").unwrap_or(&args.source);
+    let mut of_source = |flag: &str, key: &str, value: Value| {
+        overlays.push(Overlay::exact(flag, &["sources", name, key], value));
+    };
+    of_source("--source", "plugin", json!(args.source));
+    if args.source == STDIN_SOURCE {
+        of_source("weir forward", "grants", json!({ "stdin": true }));
+    }
+    if let Some(topic) = &args.topic {
+        of_source("--topic", "topic", json!(topic));
+    }
+    if !args.label.is_empty() {
+        of_source("--label", "labels", Value::Object(labels(&args.label)?));
+    }
+    overlays.extend(sets(&args.set)?.into_iter().map(|overlay| overlay.within_source(name)));
+    Ok(overlays)
+}
+
+fn labels(pairs: &[(String, String)]) -> Result<Map<String, Value>, Failure> {
+    let mut labels = Map::new();
+    for (name, value) in pairs {
+        if labels.insert(name.clone(), json!(value)).is_some() {
+            return Err(Failure::usage(format!("--label: {name} is given twice; give it once")));
+        }
+    }
+    Ok(labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser as _;
+    use weir_node::config::{Input, Loaded};
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Forward,
+    }
+
+    fn loaded(line: &str) -> Loaded {
+        let args = Line::try_parse_from(line.split(' ')).unwrap().args;
+        weir_node::config::load(&Input {
+            file: None,
+            overlays: &overlays(&args).unwrap(),
+            env: &|_| None,
+            working_dir: Path::new("/w"),
+            embedded: &["file-source", "stdin-source"],
+        })
+    }
+
+    #[test]
+    fn standard_input_is_one_source_of_a_forwarder_without_a_port() {
+        let loaded =
+            loaded("forward --topic shop --label env=prod --label a=b=c http://a:7650 http://b:7650/");
+        assert_eq!(loaded.problems, []);
+        let config = loaded.config.unwrap();
+        assert!(config.roles.forward && !config.roles.ingest && config.listen.api.is_none());
+        assert_eq!(config.forward_to, ["http://a:7650", "http://b:7650"]);
+        let [source] = config.sources.as_slice() else { panic!("{:?}", config.sources) };
+        assert_eq!((source.name.as_str(), source.plugin.as_str()), ("stdin", "stdin-source"));
+        assert_eq!(format!("{:?}", source.stream), "topic=shop a=b=c env=prod");
+        assert!(source.grants.stdin);
+    }
+
+    #[test]
+    fn any_source_gets_its_settings_by_set() {
+        let line =
+            "forward --source file-source --set grants.files.l.include=[\"/l\"] --set config.n=1 http://a:1";
+        let loaded = loaded(line);
+        assert_eq!(loaded.problems, []);
+        let source = &loaded.config.unwrap().sources[0];
+        assert_eq!(
+            (source.name.as_str(), source.stream.topic(), source.grants.stdin),
+            ("file", "file", false)
+        );
+        assert_eq!(source.grants.files["l"].include, ["/l"]);
+        assert_eq!(source.config.to_string(), r#"{"n":1}"#);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_by_the_flag_it_came_with() {
+        for (line, want) in [
+            ("forward a:7650", "URL: forward.to[0]: expected a URL"),
+            ("forward tcp://a:10011", "URL: forward.to: tcp://a:10011: this version ships over HTTP alone"),
+            (
+                "forward --source file-sorce http://a:1",
+                "--source: sources.file-sorce.plugin: expected one of",
+            ),
+            ("forward --label _x=1 http://a:1", "--label: sources.stdin.labels._x: label name"),
+        ] {
+            let said: Vec<String> = loaded(line).problems.iter().map(ToString::to_string).collect();
+            assert!(said.len() == 1 && said[0].starts_with(want), "{line}: {said:?}");
+        }
+    }
+}

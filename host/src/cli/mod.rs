@@ -1,0 +1,147 @@
+//! The command line: one file per command, and what they share.
+
+mod ask;
+mod config;
+mod exit;
+mod forward;
+mod load;
+mod plugin;
+mod query;
+mod run;
+mod streams;
+mod terminal;
+mod testsvc;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use crate::cli::exit::{Exit, Failure};
+use crate::cli::terminal::Color;
+
+const EXAMPLES: &str = "\
+Examples:
+  weir run                                     a node with all roles and its data in ./weir-data
+  ./service | weir forward --topic shop http://127.0.0.1:7650
+  weir query 'error timeout' --from 1h         records with both words, of the last hour
+
+Exit codes: 0 ok, 1 failed at run time, 2 wrong usage, 3 answer incomplete, 78 bad configuration.";
+
+/// Gathers log records and answers questions about them
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, after_help = EXAMPLES, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Colour in the output; NO_COLOR is heeded
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub(crate) color: Color,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Run),
+    Forward(forward::Forward),
+    Query(query::Query),
+    Streams(streams::Streams),
+    /// Plugins of a node, and component files
+    #[command(subcommand, arg_required_else_help = true)]
+    Plugin(plugin::Plugin),
+    /// Check a configuration, show what it amounts to
+    #[command(subcommand, arg_required_else_help = true)]
+    Config(config::Config),
+    Testsvc(testsvc::Testsvc),
+}
+
+/// Does what was asked for.
+pub(crate) fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
+    match &cli.command {
+        Command::Run(args) => run::run(args, cli.color),
+        Command::Forward(args) => forward::run(args, cli.color),
+        Command::Query(args) => query::run(args, cli.color),
+        Command::Streams(args) => streams::run(args, cli.color),
+        Command::Plugin(args) => plugin::run(args, cli.color),
+        Command::Config(args) => config::run(args, cli.color),
+        Command::Testsvc(args) => testsvc::run(args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples_in_its_help() {
+        fn check(command: &clap::Command) {
+            if command.get_name() == "help" {
+                return;
+            }
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let branches = command.get_subcommands().count() > 0;
+            assert!(branches || help.contains("Examples:"), "{} has no examples", command.get_name());
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+
+    #[test]
+    fn examples_in_the_help_parse() {
+        fn examples(command: &clap::Command, found: &mut Vec<String>) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines = help.lines().filter_map(|line| line.strip_prefix("  "));
+            // Behind a pipe, before an explanation.
+            let parts =
+                lines.flat_map(|line| line.split(" | ")).map(|part| part.split("    ").next().unwrap_or(""));
+            found.extend(parts.map(|part| part.split(" > ").next().unwrap_or("").trim().to_owned()));
+            command.get_subcommands().for_each(|inner| examples(inner, found));
+        }
+        let mut found = Vec::new();
+        examples(&Cli::command(), &mut found);
+        let ours: Vec<&String> = found.iter().filter(|line| line.starts_with("weir ")).collect();
+        assert!(ours.len() >= 15, "{found:#?}");
+        for line in ours {
+            let words = shell_words(line);
+            Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+
+    /// Splits at spaces outside single quotes: all that the examples use.
+    fn shell_words(line: &str) -> Vec<String> {
+        let mut words = vec![String::new()];
+        let mut quoted = false;
+        for c in line.chars() {
+            match c {
+                '\'' => quoted = !quoted,
+                ' ' if !quoted => words.push(String::new()),
+                c => words.last_mut().unwrap().push(c),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
+    #[test]
+    fn wrong_usage_is_found_before_anything_is_done() {
+        for line in [
+            "weir",
+            "weir quary",
+            "weir query --frm 1h",
+            "weir query --format xml",
+            "weir query --limit many",
+            "weir query --label env",
+            "weir testsvc --rate fast",
+            "weir testsvc --size 3",
+            "weir plugin",
+            "weir config check --color blue",
+            "weir forward",
+        ] {
+            let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! `weir query`: asks a node, prints what comes as it comes.
+
+mod answer;
+mod text;
+
+use std::io::{IsTerminal as _, Write};
+
+use clap::{Args, ValueEnum};
+use weir_api::client::{Order, QueryParams};
+use weir_api::format::Format;
+
+use crate::cli::ask::{NodeArgs, block_on, failure};
+use crate::cli::exit::{Exit, Failure, Wrote, wrote};
+use crate::cli::query::answer::{finish, leave_on_interrupt, point_at};
+use crate::cli::terminal::{Color, Escaping};
+
+const EXAMPLES: &str = "\
+The query: words, \"bytes\", /regex/, NOT or -, OR, parentheses, topic:NAME, label.NAME:VALUE;
+~word in any case. Times: RFC3339, Unix time, ULID, now, 5m, now-1h, 2h30m, 1d, 1w.
+
+Examples:
+  weir query payment declined
+  weir query '\"GET /health\" -status' --from 15m --limit 20 --newest
+  weir query --regex 'timeout after \\d+ms' --topic orders --label env=prod
+  weir query --from 0 --format ndjson --stats
+  weir query --from 2026-03-01T10:00:00Z --to 2026-03-01T11:00:00Z 'error OR warn'
+
+A query that begins with - goes behind --: weir query -- -healthz
+Exit code 3: what was printed is right, but records are known to be missing; standard
+error says which.";
+
+/// Ask for records
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Query {
+    /// What to look for; several arguments are one query. Nothing: all records
+    #[arg(value_name = "QUERY")]
+    words: Vec<String>,
+    /// Older end of the time range; 0: everything
+    #[arg(long, value_name = "TIME", default_value = "1h", allow_hyphen_values = true)]
+    from: String,
+    /// Newer end of the time range; without it there is none
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    to: Option<String>,
+    /// At most so many records
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Newest first
+    #[arg(long)]
+    newest: bool,
+    /// The query is one regular expression
+    #[arg(long)]
+    regex: bool,
+    /// Only records of this topic
+    #[arg(long)]
+    topic: Option<String>,
+    /// Only records with this label. May be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = split_label)]
+    label: Vec<(String, String)>,
+    /// Records after each hit
+    #[arg(short = 'A', value_name = "N")]
+    after: Option<u32>,
+    /// Records before each hit
+    #[arg(short = 'B', value_name = "N")]
+    before: Option<u32>,
+    /// Records around each hit
+    #[arg(short = 'C', value_name = "N")]
+    context: Option<u32>,
+    /// A filter to send the records through
+    #[arg(long, value_name = "NAME[=ARGS]")]
+    filter: Vec<String>,
+    /// Shape of the output
+    #[arg(long, value_enum, default_value = "text")]
+    format: Shape,
+    /// Say on standard error what was scanned and skipped
+    #[arg(long)]
+    stats: bool,
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Shape {
+    /// The records, byte for byte; on a terminal with control characters escaped
+    Text,
+    /// A JSON object a line; the last one has the statistics
+    Ndjson,
+    /// ULID, space, record
+    Oklog,
+}
+
+/// `NAME=VALUE`; the name has at least one character.
+pub(crate) fn split_label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE such as env=prod".to_owned()),
+    }
+}
+
+pub(crate) fn run(args: &Query, color: Color) -> Result<Exit, Failure> {
+    for (given, flag) in [
+        (args.after.is_some(), "-A"),
+        (args.before.is_some(), "-B"),
+        (args.context.is_some(), "-C"),
+        (!args.filter.is_empty(), "--filter"),
+    ] {
+        if given {
+            return Err(Failure::usage(format!("{flag}: comes with a later version; leave it out for now")));
+        }
+    }
+    let params = params(args)?;
+    let client = args.node.client()?;
+    let mut out = Output::standard();
+    block_on(async {
+        leave_on_interrupt();
+        let mut answer =
+            client.query(&params).await.map_err(|error| point_at(failure(&error), &params.q, &error))?;
+        loop {
+            match answer.next().await {
+                Ok(Some(bytes)) => match wrote(out.write(&bytes))? {
+                    Wrote::All => {}
+                    // Dropping the answer cancels the query at the node.
+                    Wrote::ReaderGone => return Ok(Exit::Ok),
+                },
+                Ok(None) => return finish(answer.end(), args.stats, color),
+                Err(error) => return finish(Err(error), args.stats, color),
+            }
+        }
+    })
+}
+
+fn params(args: &Query) -> Result<QueryParams, Failure> {
+    Ok(QueryParams {
+        q: text::query(&args.words.join(" "), args.regex, args.topic.as_deref(), &args.label)?,
+        from: Some(args.from.clone()),
+        to: args.to.clone(),
+        limit: args.limit,
+        order: if args.newest { Order::Desc } else { Order::Asc },
+        format: match args.format {
+            Shape::Text => Format::Text,
+            Shape::Ndjson => Format::Ndjson,
+            Shape::Oklog => Format::Oklog,
+        },
+    })
+}
+
+/// Standard output: raw into pipes and files, escaped on a terminal. Every chunk is out when `write` returns,
+/// so that an interrupt loses nothing that was delivered.
+enum Output {
+    Raw(std::io::Stdout),
+    Escaped(Escaping<std::io::Stdout>),
+}
+
+impl Output {
+    fn standard() -> Output {
+        let stdout = std::io::stdout();
+        if stdout.is_terminal() { Output::Escaped(Escaping::new(stdout)) } else { Output::Raw(stdout) }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let out: &mut dyn Write = match self {
+            Output::Raw(stdout) => stdout,
+            Output::Escaped(escaping) => escaping,
+        };
+        out.write_all(bytes)?;
+        out.flush()
+    }
+}

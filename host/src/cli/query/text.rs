@@ -1,0 +1,84 @@
+//! The query as text: what was typed, and what the flags add to it.
+
+use crate::cli::exit::Failure;
+
+/// One query of the query language.
+pub(crate) fn query(
+    typed: &str,
+    regex: bool,
+    topic: Option<&str>,
+    labels: &[(String, String)],
+) -> Result<String, Failure> {
+    if regex && typed.is_empty() {
+        return Err(Failure::usage(
+            "--regex: expected a pattern, got nothing; leave --regex out to see all records",
+        ));
+    }
+    let mut parts = Vec::new();
+    if let Some(topic) = topic {
+        parts.push(format!("topic:{}", quoted(topic)));
+    }
+    for (name, value) in labels {
+        if !name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-' | b'.')) {
+            return Err(Failure::usage(format!(
+                "--label: expected a name of letters, digits, _, - and ., got {name:?}"
+            )));
+        }
+        parts.push(format!("label.{name}:{}", quoted(value)));
+    }
+    let typed = if regex { between_slashes(typed) } else { typed.to_owned() };
+    if !typed.trim().is_empty() {
+        // Parentheses only where they are needed: they shift the columns of errors.
+        let alone = parts.is_empty() || !typed.contains("OR");
+        parts.insert(0, if alone { typed } else { format!("({typed})") });
+    }
+    Ok(parts.join(" "))
+}
+
+fn quoted(value: &str) -> String {
+    format!("\"{}\"", value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n"))
+}
+
+/// A pattern as `/pattern/`; slashes that are not escaped yet become so.
+fn between_slashes(pattern: &str) -> String {
+    let mut out = String::from("/");
+    let mut escaped = false;
+    for c in pattern.chars() {
+        if c == '/' && !escaped {
+            out.push('\\');
+        }
+        escaped = c == '\\' && !escaped;
+        out.push(c);
+    }
+    out.push('/');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_become_terms_beside_the_query() {
+        for (typed, regex, topic, labels, want) in [
+            ("", false, None, &[][..], ""),
+            ("a b", false, None, &[], "a b"),
+            ("a OR b", false, None, &[], "a OR b"),
+            ("a OR b", false, Some("t"), &[], r#"(a OR b) topic:"t""#),
+            ("", false, Some("my \"t\\"), &[], r#"topic:"my \"t\\""#),
+            ("x", false, None, &[("env", "a=b"), ("k8s.pod", "")], r#"x label.env:"a=b" label.k8s.pod:"""#),
+            (r"a\d+ b", true, None, &[], r"/a\d+ b/"),
+            (r"GET /api\/v1\\/", true, Some("t"), &[], r#"/GET \/api\/v1\\\// topic:"t""#),
+        ] {
+            let labels: Vec<_> = labels.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+            assert_eq!(query(typed, regex, topic, &labels).unwrap(), want);
+        }
+    }
+
+    #[test]
+    fn what_would_not_be_one_term_is_refused() {
+        assert!(query("", true, None, &[]).is_err());
+        let label = ("a b) OR (x".to_owned(), "v".to_owned());
+        assert!(query("", false, None, &[label]).is_err());
+    }
+}

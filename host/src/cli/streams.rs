@@ -1,0 +1,71 @@
+//! `weir streams`: topics and labels of a node.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use clap::Args;
+use weir_api::wire::StreamInfo;
+
+use crate::cli::ask::{NodeArgs, block_on, failure};
+use crate::cli::exit::{Exit, Failure, wrote};
+use crate::cli::terminal::{Color, plain, table};
+
+const EXAMPLES: &str = "\
+Examples:
+  weir streams
+  weir streams --json --node http://10.0.0.5:7650";
+
+/// List the streams of a node: topics and labels
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Streams {
+    /// JSON instead of a table
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+pub(crate) fn run(args: &Streams, color: Color) -> Result<Exit, Failure> {
+    let client = args.node.client()?;
+    let streams = block_on(async { client.streams().await.map_err(|error| failure(&error)) })?;
+    let text = if args.json {
+        format!("{}\n", serde_json::json!({ "streams": streams }))
+    } else {
+        let rows: Vec<Vec<String>> = streams.iter().map(row).collect();
+        let colored = color.applies_to(std::io::stdout().is_terminal());
+        table(&["TOPIC", "RECORDS", "BYTES", "FIRST", "LAST", "LABELS"], &rows, colored)
+    };
+    wrote(std::io::stdout().write_all(text.as_bytes()))?;
+    Ok(Exit::Ok)
+}
+
+fn row(stream: &StreamInfo) -> Vec<String> {
+    let number = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
+    let time = |time: &Option<String>| time.as_deref().map_or("-".to_owned(), plain);
+    let labels: Vec<String> =
+        stream.labels.iter().map(|(name, value)| plain(&format!("{name}={value}"))).collect();
+    vec![
+        plain(&stream.topic),
+        number(stream.records),
+        number(stream.bytes),
+        time(&stream.first),
+        time(&stream.last),
+        labels.join(" "),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_a_dash_and_labels_come_last() {
+        let stream = StreamInfo {
+            topic: "a\nb".into(),
+            labels: [("x".into(), "1".into()), ("y".into(), "2".into())].into(),
+            records: Some(7),
+            ..StreamInfo::default()
+        };
+        assert_eq!(row(&stream), ["a\u{fffd}b", "7", "-", "-", "-", "x=1 y=2"]);
+    }
+}

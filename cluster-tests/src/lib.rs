@@ -1,1 +1,3 @@
-//! placeholder
+//! What the tests of whole nodes share: processes, requests, patience.
+
+pub mod process;

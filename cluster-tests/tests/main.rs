@@ -1,0 +1,8 @@
+//! All tests of whole nodes, in one binary: one link step.
+
+mod bad_input;
+mod crash;
+mod sdk_outside;
+mod sim;
+mod tidy;
+mod var_log;

@@ -1,0 +1,199 @@
+//! The command line, by hand: an argument parser would be half of what xtask compiles.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Shown by `--help` and below every usage error.
+pub(crate) const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  demo [--exit-after 10s] [--port 7650]
+                    build, start a node on log lines of its own, show where to look
+  test [--long]     build, lint and test everything; ends with `N passed, N failed`
+  build             target/release/weir, one file with the standard plugins inside
+  plugins           every plugin of the workspace as a component, into target/plugins/
+  plugins --path DIR
+                    one plugin crate from anywhere; prints the component's path
+  plugins --toolchain rustup|debian
+                    build with that one instead of what the machine offers first
+  bench [figure]…   measure; all figures, or those named
+
+What a command lacks it installs, and says so.";
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Help,
+    Plugins(Plugins),
+    Build,
+    Demo(Demo),
+    Test {
+        /// The full figures instead of the share that fits a normal run.
+        long: bool,
+    },
+    Bench {
+        /// Names of figures; empty = all.
+        only: Vec<String>,
+    },
+}
+
+/// Options of `plugins`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plugins {
+    /// One crate outside the workspace, instead of all inside.
+    pub(crate) path: Option<PathBuf>,
+    /// The toolchain to use, instead of the first that works.
+    pub(crate) toolchain: Option<ToolchainName>,
+}
+
+/// The two ways to compile for wasm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ToolchainName {
+    Rustup,
+    Debian,
+}
+
+/// Options of `demo`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Demo {
+    /// End by itself after this long; without it Ctrl-C ends it.
+    pub(crate) exit_after: Option<Duration>,
+    /// Where the page and the API listen, or the next free port above.
+    pub(crate) port: u16,
+}
+
+/// Parses the words after `cargo xtask`.
+pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut words: VecDeque<String> = words.collect();
+    let command = words.pop_front().ok_or("no command given")?;
+    if words.iter().any(|word| word == "--help" || word == "-h") {
+        return Ok(Command::Help);
+    }
+    match command.as_str() {
+        "help" | "--help" | "-h" => Ok(Command::Help),
+        "plugins" => plugins(words).map(Command::Plugins),
+        "build" => none(&words).map(|()| Command::Build),
+        "demo" => demo(words).map(Command::Demo),
+        "test" => test(words),
+        "bench" => Ok(Command::Bench { only: words.into() }),
+        other => Err(format!("unknown command `{other}`")),
+    }
+}
+
+fn plugins(mut words: VecDeque<String>) -> Result<Plugins, String> {
+    let mut options = Plugins::default();
+    while let Some(word) = words.pop_front() {
+        match word.as_str() {
+            "--path" => options.path = Some(PathBuf::from(value(&word, &mut words)?)),
+            "--toolchain" => options.toolchain = Some(toolchain(&value(&word, &mut words)?)?),
+            _ => return Err(format!("plugins: unknown option `{word}`")),
+        }
+    }
+    Ok(options)
+}
+
+/// Also the form of the environment variable `WEIR_WASM_TOOLCHAIN`.
+pub(crate) fn toolchain(name: &str) -> Result<ToolchainName, String> {
+    match name {
+        "rustup" => Ok(ToolchainName::Rustup),
+        "debian" => Ok(ToolchainName::Debian),
+        _ => Err(format!("toolchain `{name}`: expected `rustup` or `debian`")),
+    }
+}
+
+fn demo(mut words: VecDeque<String>) -> Result<Demo, String> {
+    let mut options = Demo { exit_after: None, port: 7650 };
+    while let Some(word) = words.pop_front() {
+        match word.as_str() {
+            "--exit-after" => options.exit_after = Some(duration(&value(&word, &mut words)?)?),
+            "--port" => {
+                let text = value(&word, &mut words)?;
+                options.port = text.parse().map_err(|_| format!("--port `{text}`: expected 1 to 65535"))?;
+            }
+            _ => return Err(format!("demo: unknown option `{word}`")),
+        }
+    }
+    Ok(options)
+}
+
+fn test(words: VecDeque<String>) -> Result<Command, String> {
+    let mut long = false;
+    for word in words {
+        match word.as_str() {
+            "--long" => long = true,
+            _ => return Err(format!("test: unknown option `{word}`")),
+        }
+    }
+    Ok(Command::Test { long })
+}
+
+/// `10s`, `5m`, or bare seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (digits, seconds) = match text.as_bytes().last() {
+        Some(b's') => (&text[..text.len() - 1], 1),
+        Some(b'm') => (&text[..text.len() - 1], 60),
+        _ => (text, 1),
+    };
+    let count: u32 = digits.parse().map_err(|_| format!("`{text}`: expected a time such as 10s or 5m"))?;
+    Ok(Duration::from_secs(u64::from(count) * seconds))
+}
+
+fn value(option: &str, words: &mut VecDeque<String>) -> Result<String, String> {
+    words.pop_front().ok_or_else(|| format!("{option}: needs a value"))
+}
+
+fn none(words: &VecDeque<String>) -> Result<(), String> {
+    words.front().map_or(Ok(()), |word| Err(format!("unexpected `{word}`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, String> {
+        parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn commands_and_their_options_are_understood() {
+        let demo = |seconds: Option<u64>, port| {
+            Command::Demo(Demo { exit_after: seconds.map(Duration::from_secs), port })
+        };
+        for (line, expected) in [
+            ("build", Command::Build),
+            ("test", Command::Test { long: false }),
+            ("test --long", Command::Test { long: true }),
+            ("demo", demo(None, 7650)),
+            ("demo --exit-after 10s --port 80", demo(Some(10), 80)),
+            ("demo --exit-after 2m", demo(Some(120), 7650)),
+            ("bench idle", Command::Bench { only: vec!["idle".into()] }),
+            ("plugins", Command::Plugins(Plugins::default())),
+            (
+                "plugins --path x --toolchain debian",
+                Command::Plugins(Plugins { path: Some("x".into()), toolchain: Some(ToolchainName::Debian) }),
+            ),
+            ("build --help", Command::Help),
+        ] {
+            assert_eq!(parsed(line), Ok(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for (line, named) in [
+            ("", "no command"),
+            ("biuld", "biuld"),
+            ("build now", "now"),
+            ("demo --port 70000", "70000"),
+            ("demo --exit-after soon", "soon"),
+            ("demo --exit-after s", "`s`"),
+            ("plugins --path", "--path"),
+            ("plugins --toolchain gcc", "gcc"),
+            ("test --longer", "--longer"),
+        ] {
+            let error = parsed(line).unwrap_err();
+            assert!(error.contains(named), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `cargo xtask test`: everything that must hold, with one line at the end.
+
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use crate::build;
+use crate::count::{Count, Runner};
+use crate::plugins;
+use crate::proc;
+use crate::steps::{self, Steps};
+use crate::workspace::Workspace;
+
+/// Runs every step whatever the ones before said: one run shows everything that is wrong.
+pub(crate) fn run(workspace: &Workspace, long: bool) -> ExitCode {
+    let started = Instant::now();
+    let mut tests = Tests { workspace, long, count: Count::default(), steps: Steps::new("test", 6) };
+
+    tests.step("plugins", |workspace| plugins::all(workspace, None).map(drop));
+    tests.step("format", |workspace| proc::run(build::cargo(workspace).args(["fmt", "--all", "--check"])));
+    tests.step("lints; some minutes the first time", |workspace| {
+        let mut clippy = build::cargo(workspace);
+        clippy.args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]);
+        proc::run(&mut clippy)
+    });
+    // All targets of all packages: the same selection as the runners below, so that cargo chooses the same
+    // features for every dependency and compiles each once.
+    tests.step("weir and its tests; some minutes the first time", |workspace| {
+        proc::run(build::cargo(workspace).args(["build", "--workspace", "--all-targets"]))
+    });
+    tests.runner("tests", test_runner);
+    tests.runner("examples in the documentation", doc_runner);
+
+    let Count { passed, failed } = tests.count;
+    eprintln!("test: took {}", steps::seconds(started.elapsed()));
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A command that runs tests, and who it is.
+type Found = (Runner, Command);
+
+struct Tests<'a> {
+    workspace: &'a Workspace,
+    long: bool,
+    count: Count,
+    steps: Steps,
+}
+
+impl Tests<'_> {
+    /// A step that counts as one test.
+    fn step(&mut self, what: &str, work: impl FnOnce(&Workspace) -> anyhow::Result<()>) {
+        let result = self.steps.run(what, || work(self.workspace));
+        if let Err(error) = &result {
+            eprintln!("test: {error:#}");
+        }
+        self.count.add(Count::one(result.is_ok()));
+    }
+
+    /// A step that counts as many tests as it runs, and as one failure when it fails without
+    /// any: its tests did not compile, say.
+    fn runner(&mut self, what: &str, find: fn(&Workspace) -> Found) {
+        let mut count = Count::default();
+        let result = self.steps.run(what, || {
+            let (runner, mut command) = find(self.workspace);
+            command.env("WEIR_BIN", self.workspace.weir("debug"));
+            command.env("WEIR_XTASK", std::env::current_exe()?);
+            if self.long {
+                command.env("WEIR_LONG", "1");
+            }
+            let passed = proc::watch(&mut command, &mut |line| count.read(runner, line))?;
+            anyhow::ensure!(passed, "`{}` failed", proc::line_of(&command));
+            Ok(())
+        });
+        if let Err(error) = result {
+            eprintln!("test: {error:#}");
+            count.failed = count.failed.max(1);
+        }
+        self.count.add(count);
+    }
+}
+
+/// nextest where it is installed: a process per test, and slow tests side by side.
+fn test_runner(workspace: &Workspace) -> Found {
+    let nextest = proc::capture(build::cargo(workspace).args(["nextest", "--version"])).is_ok();
+    let mut cargo = build::cargo(workspace);
+    if nextest {
+        cargo.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
+        (Runner::Nextest, cargo)
+    } else {
+        cargo.args(["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"]);
+        (Runner::Cargo, cargo)
+    }
+}
+
+fn doc_runner(workspace: &Workspace) -> Found {
+    let mut cargo = build::cargo(workspace);
+    cargo.args(["test", "--doc", "--workspace", "--no-fail-fast"]);
+    (Runner::Cargo, cargo)
+}

@@ -8,6 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+/// Free ports for everything a node listens on, as lines of its configuration.
+pub const LISTEN: &str =
+    "[listen]\napi = \"127.0.0.1:0\"\nfast = \"127.0.0.1:0\"\ndurable = \"127.0.0.1:0\"\n";
+
 /// How long anything may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -166,9 +170,9 @@ fn follow(stderr: ChildStderr) -> Receiver<String> {
     receive
 }
 
-/// The beginning of a configuration: data below `dir`, a free port.
+/// The beginning of a configuration: data below `dir`, free ports.
 pub fn config_head(dir: &Path) -> String {
-    format!("[node]\ndata_dir = {}\n[listen]\napi = \"127.0.0.1:0\"\n", quoted(&dir.join("data")))
+    format!("[node]\ndata_dir = {}\n{LISTEN}", quoted(&dir.join("data")))
 }
 
 /// A path as a string of TOML.

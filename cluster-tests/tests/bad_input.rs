@@ -28,7 +28,7 @@ fn every_mistake_in_a_configuration_is_listed_with_its_place() -> Result<()> {
     for command in [vec!["run", "-c", &shown], vec!["config", "check", "-c", &shown]] {
         let (code, said) = fails(&command)?;
         ensure!(code == 78, "exit {code}: {said}");
-        for place in [":5:1: listen.apii: ", ":7:11: storage.full_at: ", ":8:", ":9:2: nodes: "] {
+        for place in [":7:1: listen.apii: ", ":9:11: storage.full_at: ", ":10:", ":11:2: nodes: "] {
             ensure!(said.contains(&format!("{shown}{place}")), "no {place} in {said}");
         }
         ensure!(said.contains("did you mean") && said.contains("`api`"), "{said}");

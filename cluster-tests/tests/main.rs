@@ -4,5 +4,6 @@ mod bad_input;
 mod crash;
 mod sdk_outside;
 mod sim;
+mod tcp_lines;
 mod tidy;
 mod var_log;

@@ -80,7 +80,7 @@ impl Node {
         let config_file = dir.join("weir.toml");
         let head = format!(
             "[node]\nroles = [\"ingest\", \"store\", \"query\"]\ndata_dir = {}\n\n\
-             [listen]\napi = \"{address}\"\n\n",
+             [listen]\napi = \"{address}\"\nfast = \"127.0.0.1:0\"\ndurable = \"127.0.0.1:0\"\n\n",
             quoted(&dir.join("data"))
         );
         std::fs::write(&config_file, head + config).context("write weir.toml")?;
@@ -109,6 +109,14 @@ impl Node {
     /// `http://host:port`.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where it takes lines over TCP; `port` is `fast` or `durable`.
+    pub(crate) fn lines_address(&self, port: &str) -> anyhow::Result<SocketAddr> {
+        let log = std::fs::read_to_string(&self.log).context("read the node's log")?;
+        let told = log.lines().find(|line| line.contains("tcp://") && line.contains(&format!("({port})")));
+        let address = told.and_then(|line| line.split_once("tcp://")?.1.split(' ').next());
+        Ok(address.with_context(|| format!("the node's log names no port {port}"))?.parse()?)
     }
 
     fn ready(&self) -> bool {

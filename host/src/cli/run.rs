@@ -10,7 +10,8 @@ use crate::cli::terminal::Color;
 use crate::embedded;
 
 const EXAMPLES: &str = "\
-Without a file: all roles, data in ./weir-data, API on 127.0.0.1:7650.
+Without a file: all roles, data in ./weir-data, API on 127.0.0.1:7650, lines over TCP
+on 7651 (fast) and 7652 (durable).
 
 Examples:
   weir run

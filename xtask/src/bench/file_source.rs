@@ -73,7 +73,7 @@ fn fill(path: &Path, chunk: &[u8]) -> anyhow::Result<u64> {
 }
 
 /// Waits until the node has stored `records`; returns the metrics of that moment.
-fn wait_for(node: &mut Node, records: u64) -> anyhow::Result<String> {
+pub(super) fn wait_for(node: &mut Node, records: u64) -> anyhow::Result<String> {
     let started = Instant::now();
     loop {
         let (_, metrics) = node::get(node.address, "/metrics")?;

@@ -8,6 +8,7 @@ mod http;
 mod http_ingest;
 mod idle;
 mod table;
+mod tcp_lines;
 mod usage;
 
 use std::path::PathBuf;
@@ -30,7 +31,8 @@ trait Figure {
 }
 
 /// Every figure, in the order of the table.
-const FIGURES: [&dyn Figure; 3] = [&http_ingest::HttpIngest, &file_source::FileSource, &idle::Idle];
+const FIGURES: [&dyn Figure; 4] =
+    [&http_ingest::HttpIngest, &tcp_lines::TcpLines, &file_source::FileSource, &idle::Idle];
 
 /// What every figure needs.
 struct Bench {

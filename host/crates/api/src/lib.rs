@@ -21,4 +21,6 @@ pub mod wire;
 pub use backend::Backend;
 pub use error::{ApiError, ErrorBody, ErrorEnvelope, ErrorKind};
 pub use routes::routes;
-pub use server::{BindError, Drained, Server, ServerOptions};
+pub use server::{
+    BindError, Connections, Drained, Held, Refusal, Server, ServerOptions, Tally, listen, pause_after,
+};

@@ -7,10 +7,10 @@ mod body;
 mod connections;
 mod counters;
 mod decode;
+mod listen;
 mod respond;
 mod stall;
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,16 +24,17 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use weir_record::limits;
 
 use crate::backend::Backend;
 use crate::routes;
-use connections::{Connections, Held};
+pub use connections::{Connections, Held, Refusal, Tally};
 use counters::Counters;
+pub use listen::{BindError, listen, pause_after};
 use stall::Stall;
 
 use body::Budget;
@@ -79,31 +80,6 @@ impl Default for ServerOptions {
     }
 }
 
-/// An address that cannot be listened on. Nothing is bound.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {}; {}", reason(source), advice(source))]
-pub struct BindError {
-    address: SocketAddr,
-    source: io::Error,
-}
-
-fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "address in use".into(),
-        io::ErrorKind::PermissionDenied => "permission denied".into(),
-        io::ErrorKind::AddrNotAvailable => "this machine has no such address".into(),
-        _ => error.to_string(),
-    }
-}
-
-fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "stop the other process or choose another port",
-        io::ErrorKind::PermissionDenied => "choose a port above 1023",
-        _ => "choose an address of this machine",
-    }
-}
-
 /// What all connections share.
 pub(crate) struct Shared {
     pub(crate) backend: Arc<dyn Backend>,
@@ -132,15 +108,7 @@ impl Server {
     /// Binds an address; port 0 takes a free one. Connections wait in the kernel until
     /// [`serve`](Server::serve). Must be called within a tokio runtime.
     pub fn bind(address: SocketAddr, options: ServerOptions) -> Result<Server, BindError> {
-        let bound = || {
-            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-            socket.set_reuseaddr(true)?;
-            socket.bind(address)?;
-            let listener = socket.listen(limits::HTTP_BACKLOG)?;
-            let address = listener.local_addr()?;
-            Ok((listener, address))
-        };
-        let (listener, address) = bound().map_err(|source| BindError { address, source })?;
+        let (listener, address) = listen::listen(address)?;
         Ok(Server { listener, address, options })
     }
 
@@ -188,16 +156,6 @@ impl Server {
         drop(listener);
         drain(tasks, shared.options.drain_max).await
     }
-}
-
-/// A failed accept is the fault of one client, or of the process having no descriptor left. The second
-/// fails again at once, so the loop waits for some to come back.
-async fn pause_after(error: &io::Error) {
-    if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
-        return;
-    }
-    tracing::warn!(%error, "cannot accept connections");
-    sleep(Duration::from_millis(limits::HTTP_ACCEPT_PAUSE_MS)).await;
 }
 
 async fn drain(mut tasks: JoinSet<()>, drain_max: Duration) -> Drained {

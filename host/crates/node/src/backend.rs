@@ -11,16 +11,15 @@ use weir_api::backend::{
 };
 use weir_api::format::rfc3339_ms;
 use weir_record::limits::{BATCH_BYTES_MAX, EVENT_TIME_AHEAD_MS_MAX};
-use weir_record::lines::Group;
+use weir_record::lines::{Group, Payloads};
 use weir_record::mint::{keyed_id, push_id};
-use weir_record::stream::PART_LABEL;
 use weir_record::{Batch, BatchFlags, RecordId, Stream};
 use weir_storage::{CommitError, Entry, LogReader};
 
 use crate::clock;
 use crate::config;
 use crate::idempotency::{Answers, Turn};
-use crate::ingest::{Ingest, StoreError};
+use crate::ingest::{Ingest, StoreError, marked};
 use crate::metrics::Metrics;
 use crate::queries::Queries;
 use crate::sources::Sources;
@@ -129,7 +128,7 @@ impl NodeBackend {
         };
         for batches in entries_of(batches) {
             self.ingest
-                .store(Entry { checkpoint: None, batches }, durability)
+                .store("http", Entry { checkpoint: None, batches }, durability)
                 .await
                 .map_err(|e| refused(&e))?;
         }
@@ -165,24 +164,18 @@ impl NodeBackend {
         let mut index = 0;
         let mut batches = Vec::with_capacity(groups.len());
         for group in groups {
-            let stream = match group.part.label() {
-                Some(part) => stream.marked(PART_LABEL, part),
-                None => stream.clone(),
-            };
-            let (flags, runs) = if let (Some(time_ms), Some(key)) = (time_ms, key) {
+            let batch = if let (Some(time_ms), Some(key)) = (time_ms, key) {
                 let mut runs = Vec::new();
                 for payload in group.payloads.iter() {
                     push_id(&mut runs, keyed_id(time_ms, key.as_str().as_bytes(), index, payload));
                     index += 1;
                 }
-                (BatchFlags::KEYED, runs)
+                let Payloads { ends, arena } = group.payloads;
+                Batch::new(marked(stream, group.part), BatchFlags::KEYED, runs, ends, arena)
             } else {
-                let count = group.payloads.count() as u32;
-                let run = self.ingest.mint(|minter, now_ms, entropy| minter.mint(now_ms, entropy, count));
-                (BatchFlags::NONE, vec![run])
+                self.ingest.minted(stream, group)
             };
-            let batch = Batch::new(stream, flags, runs, group.payloads.ends, group.payloads.arena)
-                .map_err(|error| ApiError::internal(error.to_string()))?;
+            let batch = batch.map_err(|error| ApiError::internal(error.to_string()))?;
             batches.push(batch);
         }
         Ok(batches)

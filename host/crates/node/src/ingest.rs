@@ -5,8 +5,11 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Semaphore, oneshot};
 use weir_record::limits::{COMMIT_QUEUE_BYTES_MAX, COMMIT_QUEUE_ENTRIES_MAX};
+use weir_record::lines::{Group, Payloads};
 use weir_record::mint::TimeBounds;
-use weir_record::{Minter, RecordId};
+use weir_record::split::Part;
+use weir_record::stream::PART_LABEL;
+use weir_record::{Batch, BatchError, BatchFlags, Minter, RecordId, Stream};
 use weir_storage::committer::CommitterMetrics;
 use weir_storage::{CommitError, Committer, Entry};
 
@@ -22,16 +25,17 @@ pub(crate) struct Ingest {
     /// Taken out at the end.
     committer: RwLock<Option<Committer>>,
     minter: Mutex<Minter>,
-    /// One permit per KiB of payload that may wait; entries are bounded by the least charge.
+    /// One permit per KiB that may wait; entries are bounded by the least charge.
     room: Arc<Semaphore>,
     retention_ms: u64,
     metrics: Arc<Metrics>,
 }
 
-/// Permits of the commit queue, in KiB.
-const ROOM_KIB: usize = COMMIT_QUEUE_BYTES_MAX >> 10;
+/// Permits, in KiB. Half the commit queue: what is being committed counts there until the whole group is done,
+/// but gives its permits back one by one, so the queue may hold as much again for a moment.
+const ROOM_KIB: usize = COMMIT_QUEUE_BYTES_MAX >> 11;
 /// The least an entry is charged, so that tiny entries cannot exceed the queue's number of places.
-const ENTRY_KIB_MIN: usize = ROOM_KIB.div_ceil(COMMIT_QUEUE_ENTRIES_MAX);
+const ENTRY_KIB_MIN: usize = ROOM_KIB.div_ceil(COMMIT_QUEUE_ENTRIES_MAX / 2);
 
 /// An entry that was not stored. Nothing of it is on disk, or (after [`CommitError::Poisoned`]) nobody can tell.
 #[derive(Debug, thiserror::Error)]
@@ -71,17 +75,30 @@ impl Ingest {
         make(&mut self.minter.lock(), clock::now_ms(), clock::id_entropy())
     }
 
+    /// A group of lines as a batch, with ids minted now.
+    pub(crate) fn minted(&self, stream: &Stream, group: Group) -> Result<Batch, BatchError> {
+        let count = group.payloads.count() as u32;
+        let run = self.mint(|minter, now_ms, entropy| minter.mint(now_ms, entropy, count));
+        let Payloads { ends, arena } = group.payloads;
+        Batch::new(marked(stream, group.part), BatchFlags::NONE, vec![run], ends, arena)
+    }
+
     /// Resolves when `entry` holds at `durability`. Waits for room first: that is the back-pressure.
-    pub(crate) async fn store(&self, entry: Entry, durability: Durability) -> Result<(), StoreError> {
+    /// `from` is where it came in, for metrics; a checkpoint's source stands in for it.
+    pub(crate) async fn store(
+        &self,
+        from: &str,
+        entry: Entry,
+        durability: Durability,
+    ) -> Result<(), StoreError> {
         let counts: Vec<(String, u64, u64)> = entry
             .batches
             .iter()
             .map(|b| (b.stream().topic().to_owned(), b.count() as u64, b.payload_bytes() as u64))
             .collect();
-        let bytes: usize = entry.batches.iter().map(weir_record::Batch::payload_bytes).sum();
-        let kib = (bytes >> 10).clamp(ENTRY_KIB_MIN, ROOM_KIB) as u32;
+        let kib = entry.bytes().div_ceil(1 << 10).clamp(ENTRY_KIB_MIN, ROOM_KIB) as u32;
         let permit = self.room.clone().acquire_many_owned(kib).await.map_err(|_| StoreError::Closed)?;
-        let source = entry.checkpoint.as_ref().map_or("http", |c| c.source.as_str()).to_owned();
+        let source = entry.checkpoint.as_ref().map_or(from, |c| c.source.as_str()).to_owned();
 
         let (done, held) = oneshot::channel();
         let metrics = self.metrics.clone();
@@ -93,6 +110,10 @@ impl Ingest {
                 }),
                 Err(error) => {
                     metrics.rejected.with_label_values(&[reason(error)]).inc();
+                    if durability == Durability::Received {
+                        let lost = counts.iter().map(|(_, records, _)| records).sum();
+                        metrics.received_lost.inc_by(lost);
+                    }
                     if *error == CommitError::DiskFull {
                         metrics.disk_full.set(1);
                     }
@@ -149,6 +170,14 @@ impl Ingest {
         if let Some(committer) = committer {
             committer.stop();
         }
+    }
+}
+
+/// The stream of a group: parts say which they are.
+pub(crate) fn marked(stream: &Stream, part: Part) -> Stream {
+    match part.label() {
+        Some(label) => stream.marked(PART_LABEL, label),
+        None => stream.clone(),
     }
 }
 

@@ -15,6 +15,7 @@ mod queries;
 mod run;
 mod shutdown;
 mod sources;
+mod tcp_lines;
 
 pub use inspect::{InspectError, PluginNeed, PluginSummary, inspect};
 pub use run::{RunError, RunOptions, run};

@@ -21,6 +21,12 @@ pub(crate) struct Metrics {
     pub(crate) bytes_in: IntCounterVec,
     /// Requests or batches refused, by reason.
     pub(crate) rejected: IntCounterVec,
+    /// Records taken as `received` or from the fast port, and then not stored.
+    pub(crate) received_lost: IntCounter,
+    /// Open connections that send lines, by port: `fast` or `durable`.
+    pub(crate) tcp_connections: IntGaugeVec,
+    /// Connections refused because too many were open, likewise.
+    pub(crate) tcp_refused: IntCounterVec,
     /// Pieces of the ingest log.
     pub(crate) log_pieces: IntGauge,
     /// Bytes of the ingest log on disk.
@@ -151,6 +157,20 @@ impl Metrics {
                 &["source", "topic"],
             ),
             rejected: list.counters("weir_rejected_total", "Requests and batches refused.", &["reason"]),
+            received_lost: list.counter(
+                "weir_received_lost_records_total",
+                "Records taken without waiting for the disk, and then not stored.",
+            ),
+            tcp_connections: list.gauges(
+                "weir_tcp_connections",
+                "Open connections that send lines.",
+                &["port"],
+            ),
+            tcp_refused: list.counters(
+                "weir_tcp_connections_refused_total",
+                "Connections for lines refused because too many were open.",
+                &["port"],
+            ),
             log_pieces: list.gauge("weir_ingest_log_pieces", "Pieces of the ingest log."),
             log_bytes: list.gauge("weir_ingest_log_bytes", "Bytes of the ingest log on disk."),
             log_records: list.gauge("weir_ingest_log_records", "Records in the ingest log."),

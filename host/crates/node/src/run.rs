@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use weir_api::{Server, ServerOptions};
 use weir_engine::{Engine, EngineOptions};
 use weir_plugin_runtime::{Runtime, RuntimeOptions};
-use weir_record::RecordId;
 use weir_record::limits::QUERY_MEMORY_BYTES_MAX;
+use weir_record::stream::DEFAULT_TOPIC;
+use weir_record::{RecordId, Stream};
 use weir_storage::committer::CommitObserver;
 use weir_storage::ingest_log::Committed;
 use weir_storage::{Committer, CommitterOptions, DataDir, IngestLog, LogOptions, Recovery};
@@ -20,7 +21,7 @@ use weir_storage::{Committer, CommitterOptions, DataDir, IngestLog, LogOptions, 
 use crate::EmbeddedPlugin;
 use crate::backend::NodeBackend;
 use crate::clock;
-use crate::config::{Config, Retention};
+use crate::config::{Config, Listen, Retention};
 use crate::forward::RemoteSink;
 use crate::idempotency::Answers;
 use crate::ingest::Ingest;
@@ -29,6 +30,7 @@ use crate::queries::Queries;
 use crate::shutdown::{Signals, leave_on_second};
 use crate::sources::Sources;
 use crate::sources::sink::{LocalSink, Sink};
+use crate::tcp_lines::{LinePort, Mode};
 
 /// How long shutdown may take: the sources' last words, requests under way, the last commit.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -61,6 +63,14 @@ pub enum RunError {
     /// The address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] weir_api::BindError),
+    /// A port for lines cannot be opened.
+    #[error("listen.{port}: {source}, or close the port: listen.{port} = \"off\"")]
+    Lines {
+        /// `fast` or `durable`.
+        port: &'static str,
+        /// Why not.
+        source: weir_api::BindError,
+    },
     /// A URL to forward to is not one.
     #[error(transparent)]
     Forward(#[from] weir_api::client::ClientError),
@@ -104,6 +114,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     let listen =
         config.listen.api.ok_or_else(|| RunError::Sources("an ingest node needs listen.api".into()))?;
     let server = Server::bind(listen, ServerOptions::default())?;
+    let line_ports = line_ports(config.listen)?;
 
     let log_options = LogOptions {
         piece_bytes: config.storage.piece_bytes,
@@ -140,13 +151,20 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     let serving = tokio::spawn(server.serve(backend.clone(), stop.clone()));
     let retention = tokio::spawn(keep(ingest.clone(), config.retention));
     let sink: Arc<dyn Sink> = if config.forward_to.is_empty() {
-        Arc::new(LocalSink::new(ingest.clone(), stop.clone()))
+        Arc::new(LocalSink::new(ingest.clone(), "source", stop.clone()))
     } else {
         Arc::new(RemoteSink::new(&config.forward_to, stop.clone())?)
     };
     let tasks = sources.start(&sink, recovery.cursors, &stop);
     backend.ready.store(true, Ordering::Release);
     tracing::info!("listening on http://{address} with the page at /ui/");
+    let stream =
+        Stream::new(DEFAULT_TOPIC, [("", ""); 0]).map_err(|error| RunError::Sources(error.to_string()))?;
+    let mut lines = JoinSet::new();
+    for port in line_ports {
+        tracing::info!("{}", port.told());
+        lines.spawn(port.serve(ingest.clone(), stream.clone(), metrics.clone(), stop.clone()));
+    }
     tracing::info!(version = options.version, "ready");
 
     let failed = tokio::select! {
@@ -164,7 +182,8 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     leave_on_second(signals, drained.clone());
     let _ = stopping.send(true);
     stop.cancel();
-    finish(tasks).await;
+    finish(tasks, "a source").await;
+    finish(lines, "a connection that sends lines").await;
     let _ = tokio::time::timeout(DRAIN, serving).await;
     retention.abort();
     let closed = tokio::task::spawn_blocking(move || ingest.close()).await;
@@ -191,7 +210,7 @@ async fn forwarder(options: RunOptions, mut signals: Signals, metrics: Arc<Metri
             let drained = CancellationToken::new();
             leave_on_second(signals, drained.clone());
             stop.cancel();
-            finish(tasks).await;
+            finish(tasks, "a source").await;
             drained.cancel();
         }
     }
@@ -199,6 +218,16 @@ async fn forwarder(options: RunOptions, mut signals: Signals, metrics: Arc<Metri
         Some((name, error)) => Err(RunError::Sources(format!("source {name}: {error}"))),
         None => Ok(()),
     }
+}
+
+/// Binds the ports for lines that are not turned off.
+fn line_ports(listen: Listen) -> Result<Vec<LinePort>, RunError> {
+    let wanted = [(Mode::Fast, listen.fast), (Mode::Durable, listen.durable)];
+    let bound = wanted.into_iter().filter_map(|(mode, address)| {
+        let port = LinePort::bind(mode, address?);
+        Some(port.map_err(|source| RunError::Lines { port: mode.name(), source }))
+    });
+    bound.collect()
 }
 
 /// What recovery found, one line each: the operator should not have to look for it.
@@ -256,10 +285,10 @@ async fn all(tasks: &mut JoinSet<()>) {
     while tasks.join_next().await.is_some() {}
 }
 
-/// Waits for the sources' last words, not for ever.
-async fn finish(mut tasks: JoinSet<()>) {
+/// Waits for the last words of sources and senders, not for ever.
+async fn finish(mut tasks: JoinSet<()>, whose: &str) {
     if tokio::time::timeout(DRAIN, all(&mut tasks)).await.is_err() {
-        tracing::warn!("a source did not stop in time; what it had handed on is kept");
+        tracing::warn!("{whose} did not stop in time; what it had handed on is kept");
     }
 }
 

@@ -118,6 +118,27 @@ pub const IDEMPOTENCY_KEY_AGE_MS_MAX: u64 = 24 * 3600 * 1000;
 /// An `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
 
+/// Connections open at once on one port for lines, and from one address.
+pub const LINES_CONNECTIONS_MAX: usize = 4096;
+/// See [`LINES_CONNECTIONS_MAX`].
+pub const LINES_CONNECTIONS_PER_IP_MAX: usize = 2048;
+/// Connections of one port for lines that are read from at once; the others wait in the kernel's buffers.
+pub const LINES_READING_MAX: usize = 128;
+/// One read from a connection that sends lines.
+pub const LINES_READ_BYTES: usize = 64 << 10;
+/// Bytes after which the lines read so far are handed on although there are more: fast and durable. A
+/// durable connection waits for an fsync after each, so it takes more at once.
+pub const LINES_FAST_TURN_BYTES: usize = 256 << 10;
+/// See [`LINES_FAST_TURN_BYTES`].
+pub const LINES_DURABLE_TURN_BYTES: usize = 1 << 20;
+/// Memory for unfinished lines of all connections of one port; above it they are stored in parts.
+pub const LINES_REST_BYTES_MAX: usize = 64 << 20;
+/// What each connection may keep of an unfinished line beside that.
+pub const LINES_REST_BYTES_FREE: usize = 4 << 10;
+/// Silence after which a connection that sends lines is closed. Long: a sender learns of it by losing a line,
+/// for the protocol has no answers. Dead peers are found by TCP's keep-alive.
+pub const LINES_IDLE_MS_MAX: u64 = 24 * 3600 * 1000;
+
 /// Text of a query.
 pub const QUERY_BYTES_MAX: usize = 16 << 10;
 /// Nesting of parentheses in a query.
@@ -256,6 +277,8 @@ const _: () = assert!(BATCH_BYTES_MAX <= COMMIT_QUEUE_BYTES_MAX);
 const _: () = assert!(QUERY_SCAN_BYTES_MIN * 4 <= QUERY_MEMORY_BYTES_MAX);
 const _: () = assert!(BATCH_BYTES_MAX <= HTTP_BODY_BYTES_MAX);
 const _: () = assert!(HTTP_BODY_BYTES_MAX <= HTTP_INGEST_INFLIGHT_BYTES_MAX);
+const _: () = assert!(LINES_DURABLE_TURN_BYTES + LINES_READ_BYTES <= BATCH_BYTES_MAX);
+const _: () = assert!(LINES_FAST_TURN_BYTES <= LINES_DURABLE_TURN_BYTES);
 const _: () = assert!(QUERY_BYTES_MAX < HTTP_SMALL_BODY_BYTES_MAX);
 const _: () = assert!(HTTP_CLIENT_POOL_MS_MAX < HTTP_HEAD_TIMEOUT_MS);
 const _: () = assert!(PLUGIN_DESCRIBE_MS_MAX >= PLUGIN_EPOCH_TICK_MS);

@@ -1,9 +1,13 @@
 //! Lines of a text body as flat payloads, cut where a batch or a record would become too large.
 
+mod buffer;
+
 use alloc::vec::Vec;
 
 use crate::limits::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, RECORD_BYTES_MAX};
 use crate::split::{self, Part};
+
+pub use buffer::LineBuffer;
 
 /// Payloads in one flat buffer. Record `i` is `arena[ends[i - 1]..ends[i]]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 /// Counts connections and refuses those above a bound.
 #[derive(Debug, Clone)]
-pub(crate) struct Connections {
+pub struct Connections {
     open: Arc<Mutex<Open>>,
     max: usize,
     per_ip_max: usize,
@@ -25,7 +25,7 @@ struct Open {
 
 /// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub enum Refusal {
     /// As many as the node takes are open.
     Total,
     /// As many as one address may have are open.
@@ -43,26 +43,30 @@ impl fmt::Display for Refusal {
 
 /// What metrics tell of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) open: usize,
-    pub(crate) refused_total: u64,
-    pub(crate) refused_per_ip: u64,
+pub struct Tally {
+    /// Connections open now.
+    pub open: usize,
+    /// Refused since the start because too many were open.
+    pub refused_total: u64,
+    /// Refused since the start because their address had too many open.
+    pub refused_per_ip: u64,
 }
 
 /// A counted connection; dropping it frees its place.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub struct Held {
     open: Arc<Mutex<Open>>,
     ip: IpAddr,
 }
 
 impl Connections {
-    pub(crate) fn new(max: usize, per_ip_max: usize) -> Connections {
+    /// Nothing is open yet. Bounds in all and per address (IPv6: per /64).
+    pub fn new(max: usize, per_ip_max: usize) -> Connections {
         Connections { open: Arc::default(), max, per_ip_max }
     }
 
     /// Counts a connection from an address, or says why not.
-    pub(crate) fn admit(&self, ip: IpAddr) -> Result<Held, Refusal> {
+    pub fn admit(&self, ip: IpAddr) -> Result<Held, Refusal> {
         let ip = counted_as(ip);
         let mut open = self.open.lock();
         if open.total >= self.max {
@@ -79,7 +83,8 @@ impl Connections {
         Ok(Held { open: self.open.clone(), ip })
     }
 
-    pub(crate) fn tally(&self) -> Tally {
+    /// How many are open and were refused.
+    pub fn tally(&self) -> Tally {
         let open = self.open.lock();
         Tally { open: open.total, refused_total: open.refused[0], refused_per_ip: open.refused[1] }
     }

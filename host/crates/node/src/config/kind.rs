@@ -20,6 +20,7 @@ pub(crate) enum Simple {
     DurationMs(u64),
     Bytes(u64),
     Unlimited,
+    Off,
     Percent(u8),
     Socket(SocketAddr),
     Url(String),
@@ -62,6 +63,8 @@ pub(crate) fn understand(kind: &Kind, node: &Node, bases: Bases<'_>) -> Option<S
         Kind::Bytes(min, max) => Simple::Bytes(parse_bytes(text).filter(|n| (min..=max).contains(&n))?),
         Kind::OrUnlimited(_) if text == "unlimited" => Simple::Unlimited,
         Kind::OrUnlimited(inner) => understand(inner, node, bases)?,
+        Kind::OrOff(_) if text == "off" => Simple::Off,
+        Kind::OrOff(inner) => understand(inner, node, bases)?,
         Kind::Percent => Simple::Percent(parse_percent(text)?),
         Kind::Socket => Simple::Socket(parse_socket(text)?),
         Kind::HostPort => Simple::Text(is_host_port(text).then(|| text.to_owned())?),
@@ -125,6 +128,7 @@ pub(crate) fn expectation(kind: &Kind) -> String {
             format!("a size from \"{}\" to \"{}\"", format_bytes(*min), format_bytes(*max))
         }
         Kind::OrUnlimited(inner) => format!("{}, or \"unlimited\"", expectation(inner)),
+        Kind::OrOff(inner) => format!("{}, or \"off\"", expectation(inner)),
         Kind::Percent => "a whole percentage from \"1%\" to \"100%\"".to_owned(),
         Kind::Socket => "an IP address and port such as \"127.0.0.1:7650\"".to_owned(),
         Kind::HostPort => "a host and port such as \"10.0.0.6:7659\"".to_owned(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use weir_record::Stream;
@@ -88,24 +89,39 @@ fn roles(settings: &Table, problems: &mut Problems) -> Option<Roles> {
 fn listen(settings: &Table, roles: Option<Roles>, problems: &mut Problems) -> Option<Listen> {
     let table = settings.table("listen")?;
     let insecure = table.get("insecure").is_some_and(|item| matches!(item.value, Checked::Simple(_)));
-    let item = table.get("api")?;
-    let Checked::Simple(Simple::Socket(api)) = item.value else { return None };
-    let forward_alone = roles.is_some_and(|roles| !roles.ingest);
-    if forward_alone && item.place == Place::Default {
-        return Some(Listen { api: None, insecure });
-    }
     // A wrong `insecure`, or TLS that this version refuses, has been told: no second complaint.
     let guarded =
         table.get("insecure").is_some() || settings.get("tls").is_some() && settings.get("auth").is_some();
-    if !api.ip().to_canonical().is_loopback() && !guarded {
-        let text = format!(
-            "expected a loopback address such as 127.0.0.1:{}, got {api}, which other machines may reach: that needs \
-             [tls] and [auth], or this line in [listen]: insecure = \"{INSECURE_PHRASE}\"",
-            api.port()
-        );
-        problems.error(&item.place, "listen.api", text);
-    }
-    Some(Listen { api: Some(api), insecure })
+    let forward_alone = roles.is_some_and(|roles| !roles.ingest);
+    let mut port = |name: &str| {
+        let item = table.get(name)?;
+        let Checked::Simple(simple) = &item.value else { return None };
+        let Simple::Socket(address) = *simple else { return Some(None) };
+        let path = join_path("listen", name);
+        if forward_alone && item.place == Place::Default {
+            return Some(None);
+        }
+        if forward_alone && name != "api" {
+            let text = "a node with the forward role alone takes no lines; send them to its ingest nodes";
+            problems.add(Gravity::NotYet, &item.place, &path, text.to_owned());
+            return Some(None);
+        }
+        if !address.ip().to_canonical().is_loopback() && !guarded {
+            public(&path, address, &item.place, problems);
+        }
+        Some(Some(address))
+    };
+    let (api, fast, durable) = (port("api"), port("fast"), port("durable"));
+    Some(Listen { api: api?, fast: fast?, durable: durable?, insecure })
+}
+
+fn public(path: &str, address: SocketAddr, place: &Place, problems: &mut Problems) {
+    let text = format!(
+        "expected a loopback address such as 127.0.0.1:{}, got {address}, which other machines may reach: that needs \
+         [tls] and [auth], or this line in [listen]: insecure = \"{INSECURE_PHRASE}\"",
+        address.port()
+    );
+    problems.error(place, path, text);
 }
 
 fn forward_to(settings: &Table, roles: Option<Roles>, problems: &mut Problems) -> Vec<String> {

@@ -51,6 +51,10 @@ pub struct Roles {
 pub struct Listen {
     /// The HTTP API. `None`: none is opened (a pure forwarder without `listen.api`).
     pub api: Option<SocketAddr>,
+    /// Lines over TCP, acknowledged by nothing. `None`: turned off, or a pure forwarder.
+    pub fast: Option<SocketAddr>,
+    /// Lines over TCP, read on when what came before is fsynced. `None`: turned off, or a pure forwarder.
+    pub durable: Option<SocketAddr>,
     /// The operator wrote that a public address without TLS and tokens is meant.
     pub insecure: bool,
 }

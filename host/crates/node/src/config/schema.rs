@@ -51,6 +51,8 @@ pub enum Kind {
     Percent,
     /// IP address and port to listen on.
     Socket,
+    /// The address inside, or `off`.
+    OrOff(&'static Kind),
     /// Name or IP address, and port.
     HostPort,
     /// `scheme://host[:port]` with one of these schemes.
@@ -96,9 +98,6 @@ const NO_TLS: Support = Support::Refused("this version has no TLS yet");
 const NO_AUTH: Support = Support::Refused("this version has no tokens yet");
 const NO_CLUSTER: Support = Support::Refused("this version runs a single node");
 const NO_AMQP: Support = Support::Refused("this version has no AMQP capability yet");
-const NO_LINES: Support =
-    Support::NotYet("this version does not listen for OK Log lines; send over HTTP to listen.api");
-
 const NO_RULES: Support =
     Support::NotYet("this version keeps every topic as long as retention.age and retention.bytes say");
 
@@ -106,6 +105,7 @@ const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
 const CENTURY_MS: u64 = 36_525 * DAY_MS;
 const AGE: Kind = Kind::Duration(MINUTE_MS, CENTURY_MS);
+const SOCKET_OR_OFF: Kind = Kind::OrOff(&Kind::Socket);
 const SIZE: Kind = Kind::Bytes(1 << 20, 1 << 60);
 
 const fn table(path: &'static str, doc: &'static str) -> Key {
@@ -150,13 +150,17 @@ pub static KEYS: &[Key] = &[
         r#""127.0.0.1:7650""#,
         "HTTP: ingest, queries, the page, metrics. A node with the forward role alone opens none unless it is written.",
     ),
-    but(
-        NO_LINES,
-        optional("listen.fast", Kind::Socket, "OK Log line protocol over TCP, acknowledged by nothing."),
+    is(
+        "listen.fast",
+        SOCKET_OR_OFF,
+        r#""127.0.0.1:7651""#,
+        "Lines over TCP as OK Log takes them, into the topic `default`; nothing is answered. A forwarder alone opens none.",
     ),
-    but(
-        NO_LINES,
-        optional("listen.durable", Kind::Socket, "OK Log line protocol over TCP, fsynced in groups."),
+    is(
+        "listen.durable",
+        SOCKET_OR_OFF,
+        r#""127.0.0.1:7652""#,
+        "The same, but a sender waits (its socket is not read) until what it sent before is fsynced.",
     ),
     optional(
         "listen.insecure",

@@ -72,6 +72,7 @@ fn simple_text(simple: &Simple) -> String {
         Simple::DurationMs(ms) => format_duration_ms(*ms),
         Simple::Bytes(bytes) => format_bytes(*bytes),
         Simple::Unlimited => "unlimited".to_owned(),
+        Simple::Off => "off".to_owned(),
         Simple::Percent(percent) => format!("{percent}%"),
         Simple::Socket(address) => address.to_string(),
         Simple::Path(path) => path.display().to_string(),

@@ -35,13 +35,15 @@ pub(crate) struct Undeliverable(pub(crate) String);
 /// Stores into the ingest log of this process.
 pub(crate) struct LocalSink {
     ingest: Arc<Ingest>,
+    from: &'static str,
     stop: CancellationToken,
 }
 
 impl LocalSink {
-    /// A sink into `ingest` that gives up waiting once `stop` is cancelled.
-    pub(crate) fn new(ingest: Arc<Ingest>, stop: CancellationToken) -> LocalSink {
-        LocalSink { ingest, stop }
+    /// A sink into `ingest` that gives up waiting once `stop` is cancelled. Metrics count what has no
+    /// checkpoint as coming `from` there.
+    pub(crate) fn new(ingest: Arc<Ingest>, from: &'static str, stop: CancellationToken) -> LocalSink {
+        LocalSink { ingest, from, stop }
     }
 }
 
@@ -56,15 +58,15 @@ impl Sink for LocalSink {
     }
 
     fn deliver(&self, entry: Entry, durability: Durability) -> BoxFuture<'static, Result<(), Undeliverable>> {
-        let (ingest, stop) = (self.ingest.clone(), self.stop.clone());
+        let (ingest, from, stop) = (self.ingest.clone(), self.from, self.stop.clone());
         Box::pin(async move {
             let mut said = false;
             loop {
-                match ingest.store(entry.clone(), durability).await {
+                match ingest.store(from, entry.clone(), durability).await {
                     Ok(()) => return Ok(()),
                     Err(StoreError::Commit(error @ CommitError::DiskFull)) => {
                         if !std::mem::replace(&mut said, true) {
-                            tracing::warn!(%error, "the source waits for disk space");
+                            tracing::warn!(%error, from, "a sender waits for disk space");
                         }
                         tokio::select! {
                             () = tokio::time::sleep(DISK_FULL_RETRY) => {

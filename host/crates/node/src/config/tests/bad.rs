@@ -51,6 +51,10 @@ fn wrong_types_and_values_say_what_was_expected_and_what_came() {
             "1:14: listen.api: expected an IP address and port such as \"127.0.0.1:7650\", got \"127.0.0.1:99999\"",
         ),
         (
+            "listen.fast = \"\"",
+            "1:15: listen.fast: expected an IP address and port such as \"127.0.0.1:7650\", or \"off\", got \"\"",
+        ),
+        (
             "listen.insecure = true",
             "1:19: listen.insecure: expected \"yes, I mean it\", got true (a boolean)",
         ),
@@ -170,11 +174,16 @@ fn the_standard_input_goes_to_one_source() {
 
 #[test]
 fn a_public_address_is_refused_with_the_line_to_add() {
-    for address in ["0.0.0.0:7650", "10.0.0.5:7650", "[::]:7650"] {
+    for (port, column, address) in [
+        ("api", 7, "0.0.0.0:7650"),
+        ("api", 7, "10.0.0.5:7650"),
+        ("fast", 8, "[::]:7650"),
+        ("durable", 11, "10.0.0.5:7650"),
+    ] {
         check(
-            &format!("[listen]\napi = \"{address}\""),
+            &format!("[listen]\n{port} = \"{address}\""),
             &[&format!(
-                "weir.toml:2:7: listen.api: expected a loopback address such as 127.0.0.1:7650, got {address}, \
+                "weir.toml:2:{column}: listen.{port}: expected a loopback address such as 127.0.0.1:7650, got {address}, \
                  which other machines may reach: that needs [tls] and [auth], or this line in [listen]: insecure = \"yes, I mean it\""
             )],
         );
@@ -200,11 +209,10 @@ fn what_this_version_cannot_do_is_refused_where_ignoring_it_would_be_unsafe() {
 #[test]
 fn what_is_not_acted_on_yet_is_said_and_the_node_starts() {
     check(
-        "listen.fast = \"0.0.0.0:7651\"\nstorage.seal.age = \"3s\"\nretention.rules = [{ topic = \"debug\", age = \"1d\" }]",
+        "storage.seal.age = \"3s\"\nretention.rules = [{ topic = \"debug\", age = \"1d\" }]",
         &[
-            "weir.toml:1:8: listen.fast: this version does not listen for OK Log lines; send over HTTP to listen.api",
-            "weir.toml:2:14: storage.seal.age: this version closes pieces by size alone",
-            "weir.toml:3:11: retention.rules: this version keeps every topic as long as retention.age and retention.bytes say",
+            "weir.toml:1:14: storage.seal.age: this version closes pieces by size alone",
+            "weir.toml:2:11: retention.rules: this version keeps every topic as long as retention.age and retention.bytes say",
         ],
     );
     // What stands inside is checked all the same.
@@ -213,6 +221,16 @@ fn what_is_not_acted_on_yet_is_said_and_the_node_starts() {
         &[
             "weir.toml:1:11: retention.rules: this version keeps every topic as long as retention.age and retention.bytes say",
             "weir.toml:1:20: retention.rules[0].age: expected a duration from \"1m\" to \"36525d\", such as \"2h30m\", got nothing",
+        ],
+    );
+}
+
+#[test]
+fn a_forwarder_says_that_it_takes_no_lines() {
+    check(
+        "[node]\nroles = [\"forward\"]\n[forward]\nto = [\"http://a\"]\n[listen]\nfast = \"127.0.0.1:0\"\ndurable = \"off\"",
+        &[
+            "weir.toml:6:8: listen.fast: a node with the forward role alone takes no lines; send them to its ingest nodes",
         ],
     );
 }

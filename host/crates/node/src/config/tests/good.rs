@@ -10,8 +10,6 @@ fn the_configuration_of_the_contract_has_no_error() {
     assert_eq!(
         told,
         [
-            (Gravity::NotYet, "listen.fast"),
-            (Gravity::NotYet, "listen.durable"),
             (Gravity::Refused, "forward.to"),
             (Gravity::Refused, "forward.to"),
             (Gravity::Refused, "tls"),
@@ -44,6 +42,8 @@ fn an_empty_file_and_no_file_are_the_documented_defaults() {
     assert_eq!(defaults.roles, Roles { ingest: true, store: true, query: true, forward: true });
     assert_eq!(defaults.data_dir, Path::new("/home/op/weir-data"));
     assert_eq!(defaults.listen.api, Some("127.0.0.1:7650".parse().unwrap()));
+    assert_eq!(defaults.listen.fast, Some("127.0.0.1:7651".parse().unwrap()));
+    assert_eq!(defaults.listen.durable, Some("127.0.0.1:7652".parse().unwrap()));
     assert_eq!(defaults.storage.full_at_percent, 95);
     assert_eq!(defaults.storage.resume_at_percent, 93);
     assert_eq!(defaults.storage.piece_bytes, weir_record::limits::PIECE_BYTES_DEFAULT);
@@ -119,7 +119,7 @@ fn a_forwarder_opens_no_port_of_its_own_unless_told() {
     let text = "[node]\nroles = [\"forward\"]\n[forward]\nto = [\"http://a:7650/\", \"http://[::1]:7651\"]\n";
     let alone = config(text);
     assert_eq!(alone.forward_to, ["http://a:7650", "http://[::1]:7651"]);
-    assert_eq!(alone.listen.api, None);
+    assert_eq!((alone.listen.api, alone.listen.fast, alone.listen.durable), (None, None, None));
     let told = config(&format!("{text}[listen]\napi = \"localhost:0\"\n"));
     assert_eq!(told.listen.api, Some("127.0.0.1:0".parse().unwrap()));
 }
@@ -150,6 +150,14 @@ fn public_addresses_are_bound_when_the_operator_says_the_words() {
     for loopback in ["127.0.0.1:1", "127.8.8.8:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "localhost:1"] {
         check(&format!("listen.api = \"{loopback}\""), &[]);
     }
+}
+
+#[test]
+fn ports_for_lines_move_and_close_one_by_one() {
+    let config = config("listen = { fast = \"off\", durable = \"[::1]:0\" }");
+    assert_eq!(config.listen.api, Some("127.0.0.1:7650".parse().unwrap()));
+    assert_eq!(config.listen.fast, None);
+    assert_eq!(config.listen.durable, Some("[::1]:0".parse().unwrap()));
 }
 
 #[test]

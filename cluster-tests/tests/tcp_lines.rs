@@ -158,6 +158,33 @@ fn two_hundred_trickling_connections_are_read_without_delay() -> Result<()> {
 }
 
 #[test]
+fn senders_faster_than_the_disk_wait_and_lose_nothing() -> Result<()> {
+    const SENDERS: usize = 3;
+    const LINES: usize = 400_000;
+    let dir = tempfile::tempdir()?;
+    let mut node = Node::start(&config(dir.path())?)?;
+    // More than the commit queue holds, from each.
+    let text = "x".repeat(99) + "\n";
+    let text = text.repeat(LINES / 100);
+    let mut senders = Vec::new();
+    for _ in 0..SENDERS {
+        let (mut stream, text) = (connect(&mut node, "fast")?, text.clone());
+        senders.push(std::thread::spawn(move || -> Result<()> {
+            (0..100).try_for_each(|_| stream.write_all(text.as_bytes()))?;
+            finish(stream)
+        }));
+    }
+    for sender in senders {
+        sender.join().ok().context("the sender does not panic")??;
+    }
+    until("all lines", || count(&node), |count| *count >= SENDERS * LINES)?;
+    ensure!(count(&node)? == SENDERS * LINES, "more lines than were sent");
+    let (_, metrics) = get(&node.url("/metrics"))?;
+    ensure!(String::from_utf8(metrics)?.contains("weir_received_lost_records_total 0"));
+    Ok(())
+}
+
+#[test]
 fn kills_under_load_leave_a_gapless_beginning_and_keep_what_was_seen() -> Result<()> {
     for (kill, port) in [200, 3_000, 20_000, 60_000].into_iter().flat_map(|n| PORTS.map(|port| (n, port))) {
         let dir = tempfile::tempdir()?;

@@ -13,7 +13,7 @@ const MIB: usize = 1 << 20;
 
 fn config(dir: &Path) -> Result<PathBuf> {
     let path = dir.join("weir.toml");
-    std::fs::write(&path, format!("[node]\ndata_dir = {:?}\n{LISTEN}", dir.join("data")))?;
+    std::fs::write(&path, format!("[node]\ndata_dir = \"{}\"\n{LISTEN}", dir.join("data").display()))?;
     Ok(path)
 }
 
@@ -192,7 +192,11 @@ fn kills_under_load_leave_a_gapless_beginning_and_keep_what_was_seen() -> Result
         let mut node = Node::start(&path)?;
         let mut stream = connect(&mut node, port)?;
         let sender = std::thread::spawn(move || -> usize {
-            (0..).take_while(|number| writeln!(stream, "{}", numbered(*number)).is_ok()).count()
+            let mut sent = 0;
+            while writeln!(stream, "{}", numbered(sent)).is_ok() {
+                sent += 1;
+            }
+            sent
         });
         let seen = until("some lines", || count(&node), |count| *count >= kill)?;
         node.kill()?;

@@ -40,8 +40,8 @@ impl Figure for TcpLines {
             |what, value, against, peer, goal| Row { figure: "tcp-lines", what, value, against, peer, goal };
         Ok(vec![
             row("fast, records/s", fast, "OK Log, records/s", OK_LOG_FAST, Goal::AtLeast(6.0)),
-            row("fast, records/s", fast, "target, records/s", TARGET, Goal::AtLeast(0.8)),
-            row("fast, records/s", fast, "write + fdatasync of 1 MB", disk_records, Goal::AtLeast(0.4)),
+            row("fast, records/s", fast, "target, records/s", TARGET, Goal::AtLeast(1.0)),
+            row("fast, records/s", fast, "write + fdatasync of 1 MB", disk_records, Goal::AtLeast(0.2)),
             row("durable, records/s", durable, "OK Log, records/s", OK_LOG_DURABLE, Goal::AtLeast(100.0)),
         ])
     }

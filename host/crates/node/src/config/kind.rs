@@ -62,9 +62,8 @@ pub(crate) fn understand(kind: &Kind, node: &Node, bases: Bases<'_>) -> Option<S
         }
         Kind::Bytes(min, max) => Simple::Bytes(parse_bytes(text).filter(|n| (min..=max).contains(&n))?),
         Kind::OrUnlimited(_) if text == "unlimited" => Simple::Unlimited,
-        Kind::OrUnlimited(inner) => understand(inner, node, bases)?,
         Kind::OrOff(_) if text == "off" => Simple::Off,
-        Kind::OrOff(inner) => understand(inner, node, bases)?,
+        Kind::OrUnlimited(inner) | Kind::OrOff(inner) => understand(inner, node, bases)?,
         Kind::Percent => Simple::Percent(parse_percent(text)?),
         Kind::Socket => Simple::Socket(parse_socket(text)?),
         Kind::HostPort => Simple::Text(is_host_port(text).then(|| text.to_owned())?),

@@ -103,8 +103,9 @@ impl LineBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::borrow::ToOwned;
     use alloc::string::String;
-    use alloc::{format, vec};
+    use alloc::vec;
 
     /// Marks and payloads, in order.
     fn records(groups: &[Group]) -> Vec<(Part, Vec<u8>)> {
@@ -113,7 +114,9 @@ mod tests {
 
     fn fed(chunks: &[&[u8]]) -> LineBuffer {
         let mut buffer = LineBuffer::default();
-        chunks.iter().for_each(|chunk| buffer.feed(chunk));
+        for chunk in chunks {
+            buffer.feed(chunk);
+        }
         buffer
     }
 
@@ -164,7 +167,7 @@ mod tests {
                 .into_iter()
                 .map(|(part, payload)| (part, String::from_utf8(payload).unwrap()))
                 .collect();
-            let expected: Vec<_> = expected.iter().map(|(part, text)| (*part, format!("{text}"))).collect();
+            let expected: Vec<_> = expected.iter().map(|(part, text)| (*part, (*text).to_owned())).collect();
             assert_eq!(found, expected);
             assert_eq!((buffer.lines_bytes(), buffer.rest.len()), (0, 0));
         };

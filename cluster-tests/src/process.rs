@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 /// Free ports for everything a node listens on, as lines of its configuration.
-pub const LISTEN: &str =
-    "[listen]\napi = \"127.0.0.1:0\"\nfast = \"127.0.0.1:0\"\ndurable = \"127.0.0.1:0\"\n";
+const LISTEN: &str = "[listen]\napi = \"127.0.0.1:0\"\nfast = \"127.0.0.1:0\"\ndurable = \"127.0.0.1:0\"\n";
 
 /// How long anything may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_mins(1);

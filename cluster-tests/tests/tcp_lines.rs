@@ -6,14 +6,14 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use weir_cluster_tests::process::{LISTEN, Node, PATIENCE, get, until};
+use weir_cluster_tests::process::{Node, PATIENCE, config_head, get, until};
 
 const PORTS: [&str; 2] = ["fast", "durable"];
 const MIB: usize = 1 << 20;
 
 fn config(dir: &Path) -> Result<PathBuf> {
     let path = dir.join("weir.toml");
-    std::fs::write(&path, format!("[node]\ndata_dir = \"{}\"\n{LISTEN}", dir.join("data").display()))?;
+    std::fs::write(&path, config_head(dir))?;
     Ok(path)
 }
 

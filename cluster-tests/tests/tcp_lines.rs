@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use weir_cluster_tests::process::{Node, PATIENCE, config_head, get, until};
+use weir_cluster_tests::process::{Node, PATIENCE, config_head, get, quoted, until};
 
 const PORTS: [&str; 2] = ["fast", "durable"];
 const MIB: usize = 1 << 20;
@@ -256,4 +256,21 @@ fn unreceived(stream: &TcpStream) -> Result<u64> {
     });
     let queues = *row.context("the connection is listed")?.get(4).context("with its queues")?;
     Ok(u64::from_str_radix(queues.split(':').next().unwrap_or_default(), 16)?)
+}
+
+#[test]
+fn a_second_node_on_a_machine_goes_on_without_the_default_line_ports() -> Result<()> {
+    let (one, two) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let start = |dir: &Path| {
+        let path = dir.join("weir.toml");
+        let data = quoted(&dir.join("data"));
+        std::fs::write(&path, format!("[node]\ndata_dir = {data}\n[listen]\napi = \"127.0.0.1:0\"\n"))?;
+        Node::start(&path)
+    };
+    // Whoever holds the default ports by now, the second node does not get them.
+    let first = start(one.path())?;
+    let mut second = start(two.path())?;
+    second.wait_line("goes on without it")?;
+    drop(first);
+    Ok(())
 }

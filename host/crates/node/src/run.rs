@@ -223,11 +223,18 @@ async fn forwarder(options: RunOptions, mut signals: Signals, metrics: Arc<Metri
 /// Binds the ports for lines that are not turned off.
 fn line_ports(listen: Listen) -> Result<Vec<LinePort>, RunError> {
     let wanted = [(Mode::Fast, listen.fast), (Mode::Durable, listen.durable)];
-    let bound = wanted.into_iter().filter_map(|(mode, address)| {
-        let port = LinePort::bind(mode, address?);
-        Some(port.map_err(|source| RunError::Lines { port: mode.name(), source }))
-    });
-    bound.collect()
+    let mut ports = Vec::new();
+    for (mode, address) in wanted {
+        let Some(address) = address else { continue };
+        match LinePort::bind(mode, address) {
+            Ok(port) => ports.push(port),
+            Err(error) if listen.lines_if_free => {
+                tracing::warn!(%error, "no port for lines: this node goes on without it, as it was not asked for");
+            }
+            Err(source) => return Err(RunError::Lines { port: mode.name(), source }),
+        }
+    }
+    Ok(ports)
 }
 
 /// What recovery found, one line each: the operator should not have to look for it.

@@ -112,7 +112,9 @@ fn listen(settings: &Table, roles: Option<Roles>, problems: &mut Problems) -> Op
         Some(Some(address))
     };
     let (api, fast, durable) = (port("api"), port("fast"), port("durable"));
-    Some(Listen { api: api?, fast: fast?, durable: durable?, insecure })
+    let written = |name: &str| table.get(name).is_some_and(|item| item.place != Place::Default);
+    let lines_if_free = written("api") && !written("fast") && !written("durable");
+    Some(Listen { api: api?, fast: fast?, durable: durable?, lines_if_free, insecure })
 }
 
 fn public(path: &str, address: SocketAddr, place: &Place, problems: &mut Problems) {

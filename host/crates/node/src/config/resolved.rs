@@ -55,6 +55,9 @@ pub struct Listen {
     pub fast: Option<SocketAddr>,
     /// Lines over TCP, read on when what came before is fsynced. `None`: turned off, or a pure forwarder.
     pub durable: Option<SocketAddr>,
+    /// The API has an address of its own and the line ports were not mentioned: several nodes may share the
+    /// machine, so the default line ports are taken only if they are free.
+    pub lines_if_free: bool,
     /// The operator wrote that a public address without TLS and tokens is meant.
     pub insecure: bool,
 }

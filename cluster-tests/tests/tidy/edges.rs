@@ -9,15 +9,16 @@ use super::tree::Tree;
 
 /// The crates of ours that each crate may depend on. An arrow is for ever: what is below can be
 /// tested, simulated and fuzzed without what is above.
-const EDGES: [(&str, &[&str]); 9] = [
-    ("weir", &["weir-node", "weir-api"]),
+const EDGES: [(&str, &[&str]); 10] = [
+    ("weir", &["weir-node", "weir-api", "weir-segment"]),
     (
         "weir-node",
         &["weir-api", "weir-engine", "weir-storage", "weir-plugin-runtime", "weir-query", "weir-record"],
     ),
     ("weir-api", &["weir-query", "weir-record"]),
     ("weir-engine", &["weir-query", "weir-storage", "weir-record"]),
-    ("weir-storage", &["weir-record"]),
+    ("weir-storage", &["weir-segment", "weir-record"]),
+    ("weir-segment", &["weir-record"]),
     ("weir-plugin-runtime", &["weir-record"]),
     ("weir-query", &["weir-record"]),
     ("weir-record", &[]),

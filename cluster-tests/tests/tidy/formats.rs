@@ -16,13 +16,25 @@ use super::tree::{SourceFile, Tree};
 const PAGE: &str = "docs/FORMATS.md";
 
 /// Files that decide what bytes look like: each must be named on the page.
-const FORMATS: [&str; 6] = [
+const FORMATS: [&str; 18] = [
     "host/crates/record/src/codec.rs",
     "host/crates/api/src/wire/batch.rs",
     "host/crates/storage/src/ingest_log/header.rs",
     "host/crates/storage/src/ingest_log/frame.rs",
     "host/crates/storage/src/ingest_log/entry.rs",
     "host/crates/storage/src/ingest_log/footer.rs",
+    "host/crates/segment/src/envelope.rs",
+    "host/crates/segment/src/token.rs",
+    "host/crates/segment/src/fuse.rs",
+    "host/crates/segment/src/filter.rs",
+    "host/crates/segment/src/ids.rs",
+    "host/crates/segment/src/columns.rs",
+    "host/crates/segment/src/pending.rs",
+    "host/crates/segment/src/directory.rs",
+    "host/crates/segment/src/lineage.rs",
+    "host/crates/segment/src/unit.rs",
+    "host/crates/segment/src/footer.rs",
+    "host/crates/segment/src/name.rs",
 ];
 
 /// Formats whose code has changed since the page was last looked at, or that it does not name.

@@ -9,7 +9,7 @@ const LINES_MAX: usize = 500;
 const CODE: [&str; 6] = ["rs", "ts", "js", "toml", "wit", "sh"];
 
 /// Crates without clock, disk, socket and global randomness.
-const PURE: [&str; 2] = ["host/crates/record/", "host/crates/query/"];
+const PURE: [&str; 3] = ["host/crates/record/", "host/crates/query/", "host/crates/segment/"];
 
 /// Where a ban holds.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,7 @@ mod load;
 mod plugin;
 mod query;
 mod run;
+mod segment;
 mod streams;
 mod terminal;
 mod testsvc;
@@ -48,6 +49,9 @@ enum Command {
     /// Check a configuration, show what it amounts to
     #[command(subcommand, arg_required_else_help = true)]
     Config(config::Config),
+    /// Look into files of records
+    #[command(subcommand, arg_required_else_help = true)]
+    Segment(segment::Segment),
     Testsvc(testsvc::Testsvc),
 }
 
@@ -60,6 +64,7 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Streams(args) => streams::run(args, cli.color),
         Command::Plugin(args) => plugin::run(args, cli.color),
         Command::Config(args) => config::run(args, cli.color),
+        Command::Segment(args) => segment::run(args),
         Command::Testsvc(args) => testsvc::run(args),
     }
 }

@@ -66,6 +66,37 @@ pub const DISK_RESUME_BELOW_PERCENT: u64 = 2;
 /// Free space below which the node refuses new records, whatever the percentage says.
 pub const DISK_RESERVE_BYTES: u64 = 64 << 20;
 
+/// Partitions of a unit: a power of two.
+pub const UNIT_PARTITIONS_MAX: u16 = 64;
+/// Raw bytes of one block of a segment, payloads and newlines, unless a single record is larger.
+pub const SEGMENT_BLOCK_BYTES_DEFAULT: usize = 1 << 20;
+/// The least that may be asked for in place of it; a smaller last block is no exception to speak of.
+pub const SEGMENT_BLOCK_BYTES_MIN: usize = 1 << 10;
+/// Raw bytes of the largest block: one record and its newline.
+pub const SEGMENT_BLOCK_BYTES_MAX: usize = RECORD_BYTES_MAX + 1;
+/// Records in one block of a segment.
+pub const SEGMENT_BLOCK_RECORDS_MAX: usize = 65_536;
+/// Side columns of one block, before compression: ids, streams, origins, groups and lengths, a few bytes each.
+pub const SEGMENT_COLUMNS_BYTES_MAX: usize = SEGMENT_BLOCK_RECORDS_MAX * 64;
+/// Blocks in one segment.
+pub const SEGMENT_BLOCKS_MAX: usize = 65_536;
+/// Payload of one segment.
+pub const SEGMENT_PAYLOAD_BYTES_MAX: u64 = 16 << 30;
+/// Distinct streams in one segment.
+pub const SEGMENT_STREAMS_MAX: usize = 65_536;
+/// Those streams in their encoded form.
+pub const SEGMENT_STREAM_BYTES_MAX: usize = 16 << 20;
+/// Origins in the lineage of one segment.
+pub const SEGMENT_ORIGINS_MAX: usize = 262_144;
+/// Footer of a segment, before compression.
+pub const SEGMENT_FOOTER_BYTES_MAX: usize = 64 << 20;
+/// Payload after which a part of the segment's filter is closed.
+pub const SEGMENT_FILTER_PART_BYTES: u64 = 16 << 20;
+/// Distinct words after which it is closed, too: what building it may hold in memory.
+pub const SEGMENT_FILTER_PART_WORDS: usize = 1 << 20;
+/// One filter as bytes: the words of a full part and those of one more block, at two bytes each.
+pub const SEGMENT_FILTER_BYTES_MAX: usize = 4 << 20;
+
 /// Body of one HTTP request, as it comes over the wire and after decompression.
 pub const HTTP_BODY_BYTES_MAX: usize = 64 << 20;
 /// Head of one HTTP request.
@@ -289,3 +320,10 @@ const _: () = assert!(PLUGIN_MEMORY_BYTES_DEFAULT <= PLUGIN_MEMORY_BYTES_MAX);
 const _: () =
     assert!(BATCH_BYTES_MAX + BATCH_RECORDS_MAX * (4 + 8 + 2) + CURSOR_BYTES_MAX <= PLUGIN_COPY_BYTES_MAX);
 const _: () = assert!(2 * RECORD_BYTES_MAX <= CAPABILITY_READ_BYTES_MAX);
+// Any block, part or footer of a segment fits the 32 bits of a skippable frame, and the words of a part its filter.
+const _: () = assert!(SEGMENT_BLOCK_BYTES_DEFAULT <= SEGMENT_BLOCK_BYTES_MAX);
+const _: () = assert!(SEGMENT_FILTER_PART_WORDS + SEGMENT_BLOCK_BYTES_MAX / 2 < SEGMENT_FILTER_BYTES_MAX / 2);
+const _: () = assert!(
+    SEGMENT_STREAM_BYTES_MAX + SEGMENT_STREAMS_MAX * 3 + SEGMENT_ORIGINS_MAX * 47 + SEGMENT_BLOCKS_MAX * 96
+        <= SEGMENT_FOOTER_BYTES_MAX
+);

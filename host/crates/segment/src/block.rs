@@ -1,0 +1,262 @@
+//! Reading blocks: filter, columns, lines.
+
+use alloc::vec::Vec;
+
+use weir_record::RecordId;
+use weir_record::limits::{SEGMENT_BLOCK_BYTES_MAX, SEGMENT_COLUMNS_BYTES_MAX};
+use zstd::zstd_safe::DCtx;
+
+use crate::columns::Bounds;
+pub use crate::columns::{Columns, Run};
+use crate::directory::{BlockEntry, PartEntry};
+use crate::envelope::{FRAME_HEADER_BYTES, PART_MAGIC, SIDE_MAGIC, decompress, frame_body, u32_at};
+use crate::error::{Damage, Half, SegmentError};
+use crate::filter::Filter;
+use crate::footer::Footer;
+use crate::group::starts;
+use crate::pending::HEAD;
+
+/// One record of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Its id.
+    pub id: RecordId,
+    /// Number of its stream in [`Footer::streams`].
+    pub stream: u32,
+    /// Number of its origin in [`Footer::lineage`].
+    pub origin: u32,
+    /// Its bytes, without the newline behind them.
+    pub payload: &'a [u8],
+}
+
+/// A decoded block. Kept by its reader and filled again and again, so that its memory is not.
+#[derive(Debug, Clone, Default)]
+pub struct Block {
+    columns: Columns,
+    starts: Vec<u32>,
+    arena: Vec<u8>,
+}
+
+impl Block {
+    /// An empty block, to be filled by [`Decoder::block`].
+    pub fn new() -> Block {
+        Block::default()
+    }
+
+    /// Ids, streams, origins, lengths: in the order of the ids.
+    pub fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
+    /// All lines as other tools print them, each with its newline: what is searched at once.
+    pub fn arena(&self) -> &[u8] {
+        &self.arena
+    }
+
+    /// Where each record begins in the arena, in the order of the ids.
+    pub fn starts(&self) -> &[u32] {
+        &self.starts
+    }
+
+    /// Whether the arena has the lines in the order of the ids, so that starts go up.
+    pub fn is_in_order(&self) -> bool {
+        self.columns.groups.is_empty()
+    }
+
+    /// The payload of one record, by its place in the order of the ids.
+    pub fn payload(&self, index: usize) -> &[u8] {
+        let start = self.starts[index] as usize;
+        &self.arena[start..start + self.columns.lengths[index] as usize]
+    }
+
+    /// The records in the order of their ids.
+    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        let expand = |runs: &'_ [Run]| {
+            let runs = runs.to_vec();
+            runs.into_iter().flat_map(|run| core::iter::repeat_n(run.index, run.count as usize))
+        };
+        let numbers = expand(&self.columns.streams).zip(expand(&self.columns.origins));
+        self.columns.ids.iter().zip(numbers).enumerate().map(|(index, (&id, (stream, origin)))| Record {
+            id,
+            stream,
+            origin,
+            payload: self.payload(index),
+        })
+    }
+}
+
+/// The head of a side frame and what follows it, checked; see [`HEAD`].
+struct Side<'a> {
+    columns_raw_bytes: usize,
+    raw_sum: u32,
+    filter: &'a [u8],
+    columns: &'a [u8],
+}
+
+impl<'a> Side<'a> {
+    fn read(entry: &BlockEntry, frame: &'a [u8]) -> Result<Side<'a>, Damage> {
+        if frame.len() != entry.side_bytes as usize {
+            return Err(Damage::Length { got: frame.len(), expected: entry.side_bytes as usize });
+        }
+        if crc32c::crc32c(frame) != entry.side_sum {
+            return Err(Damage::Sum);
+        }
+        let body = frame_body(frame, SIDE_MAGIC).ok_or(Damage::Contradiction("it is not a side frame"))?;
+        let (head, rest) = body.split_at_checked(HEAD).ok_or(Damage::Contradiction("it has no head"))?;
+        let field = |number: usize| u32_at(head, number * 4);
+        let agrees = field(0) == entry.data_bytes
+            && field(1) as usize == entry.raw_bytes()
+            && field(2) == entry.records
+            && field(9) == crc32c::crc32c(&head[..HEAD - 4]);
+        let (filter_bytes, columns_bytes) = (field(3) as usize, field(4) as usize);
+        if !agrees || filter_bytes.checked_add(columns_bytes) != Some(rest.len()) {
+            return Err(Damage::Contradiction("its head and the footer contradict each other"));
+        }
+        let (filter, columns) = rest.split_at(filter_bytes);
+        if field(7) != crc32c::crc32c(filter) || field(8) != crc32c::crc32c(columns) {
+            return Err(Damage::Sum);
+        }
+        Ok(Side { columns_raw_bytes: field(5) as usize, raw_sum: field(6), filter, columns })
+    }
+
+    fn columns(
+        &self,
+        footer: &Footer,
+        entry: &BlockEntry,
+        zstd: &mut DCtx<'static>,
+        raw: &mut Vec<u8>,
+    ) -> Result<Columns, Damage> {
+        if self.columns_raw_bytes > SEGMENT_COLUMNS_BYTES_MAX {
+            return Err(Damage::Contradiction("its columns are larger than columns can be"));
+        }
+        decompress(zstd, self.columns, self.columns_raw_bytes, raw).map_err(Damage::Zstd)?;
+        let bounds = Bounds {
+            records: entry.records as usize,
+            raw_bytes: entry.raw_bytes(),
+            streams: footer.streams().len(),
+            origins: footer.lineage().len(),
+        };
+        let columns =
+            Columns::read(raw, bounds)?.ok_or(Damage::Contradiction("its columns contradict each other"))?;
+        let ends = (columns.ids.first(), columns.ids.last());
+        if ends != (Some(&entry.low), Some(&entry.high)) {
+            return Err(Damage::Contradiction("its ids are not those that the footer says"));
+        }
+        Ok(columns)
+    }
+}
+
+/// The filter of a block, of its side frame: the bytes of [`BlockEntry::side_range`].
+pub fn block_filter<'a>(footer: &Footer, index: usize, frame: &'a [u8]) -> Result<Filter<'a>, SegmentError> {
+    let entry = &footer.blocks()[index];
+    let filter = || {
+        let side = Side::read(entry, frame)?;
+        Filter::read(side.filter)?.ok_or(Damage::Contradiction("its filter is none"))
+    };
+    let offset = entry.side_range().start;
+    filter().map_err(|damage| SegmentError::Block { index, offset, half: Half::Side, damage })
+}
+
+/// A part of the segment's filter: the bytes of [`PartEntry::range`]. A part without bytes excludes nothing.
+pub fn part_filter<'a>(footer: &Footer, index: usize, frame: &'a [u8]) -> Result<Filter<'a>, SegmentError> {
+    let entry: &PartEntry = &footer.parts()[index];
+    let expected = (entry.range.end - entry.range.start) as usize;
+    let filter = || {
+        if frame.len() != expected {
+            return Err(Damage::Length { got: frame.len(), expected });
+        }
+        if expected == 0 {
+            return Filter::read(&[])?.ok_or(Damage::Contradiction("it is none"));
+        }
+        if crc32c::crc32c(frame) != entry.sum {
+            return Err(Damage::Sum);
+        }
+        let body = frame_body(frame, PART_MAGIC).ok_or(Damage::Contradiction("it is not a part frame"))?;
+        debug_assert_eq!(body.len() + FRAME_HEADER_BYTES, frame.len());
+        Filter::read(body)?.ok_or(Damage::Contradiction("its filter is none"))
+    };
+    filter().map_err(|damage| SegmentError::Part { index, offset: entry.range.start, damage })
+}
+
+/// Decodes blocks; one per thread, for its buffers.
+pub struct Decoder {
+    zstd: DCtx<'static>,
+    columns: Vec<u8>,
+}
+
+impl Decoder {
+    /// A decoder. `Err` only for want of memory.
+    pub fn new() -> Result<Decoder, SegmentError> {
+        let zstd = DCtx::try_create().ok_or(SegmentError::Memory)?;
+        Ok(Decoder { zstd, columns: Vec::new() })
+    }
+
+    /// The columns of a block without its lines, of the bytes of [`BlockEntry::side_range`].
+    pub fn columns(&mut self, footer: &Footer, index: usize, frame: &[u8]) -> Result<Columns, SegmentError> {
+        let entry = &footer.blocks()[index];
+        let columns = Side::read(entry, frame)
+            .and_then(|side| side.columns(footer, entry, &mut self.zstd, &mut self.columns));
+        let offset = entry.side_range().start;
+        columns.map_err(|damage| SegmentError::Block { index, offset, half: Half::Side, damage })
+    }
+
+    /// Fills `block` with block `index`, of the bytes of [`BlockEntry::range`]. After an error its content is
+    /// undefined, and sound.
+    ///
+    /// # Panics
+    /// When the footer has no such block: a programming error.
+    pub fn block(
+        &mut self,
+        footer: &Footer,
+        index: usize,
+        bytes: &[u8],
+        block: &mut Block,
+    ) -> Result<(), SegmentError> {
+        let entry = &footer.blocks()[index];
+        let at = (entry.data_bytes as usize).min(bytes.len());
+        let (data, frame) = bytes.split_at(at);
+        let broken = |half, damage| {
+            let offset = if half == Half::Data { entry.offset } else { entry.side_range().start };
+            SegmentError::Block { index, offset, half, damage }
+        };
+        if data.len() != entry.data_bytes as usize {
+            let damage = Damage::Length { got: data.len(), expected: entry.data_bytes as usize };
+            return Err(broken(Half::Data, damage));
+        }
+        let side = Side::read(entry, frame).map_err(|damage| broken(Half::Side, damage))?;
+        let columns = side
+            .columns(footer, entry, &mut self.zstd, &mut self.columns)
+            .map_err(|damage| broken(Half::Side, damage))?;
+        block.starts = starts(&columns.lengths, &columns.groups);
+        block.columns = columns;
+        let lines = lines(entry, data, side.raw_sum, &mut self.zstd, &mut block.arena);
+        let lines = lines.and_then(|()| {
+            let ends = block.starts.iter().zip(&block.columns.lengths);
+            let mut ends = ends.map(|(start, length)| (start + length) as usize);
+            let newlines = ends.all(|end| block.arena[end] == b'\n');
+            newlines.then_some(()).ok_or(Damage::Contradiction("a line does not end where it should"))
+        });
+        if lines.is_err() {
+            *block = Block::new();
+        }
+        lines.map_err(|damage| broken(Half::Data, damage))
+    }
+}
+
+/// Decompresses the lines of a block; their number of bytes is that of the footer.
+fn lines(
+    entry: &BlockEntry,
+    data: &[u8],
+    raw_sum: u32,
+    zstd: &mut DCtx<'static>,
+    arena: &mut Vec<u8>,
+) -> Result<(), Damage> {
+    if entry.raw_bytes() > SEGMENT_BLOCK_BYTES_MAX {
+        return Err(Damage::Contradiction("it is larger than a block can be"));
+    }
+    if crc32c::crc32c(data) != entry.data_sum {
+        return Err(Damage::Sum);
+    }
+    decompress(zstd, data, entry.raw_bytes(), arena).map_err(Damage::Zstd)?;
+    if crc32c::crc32c(arena) == raw_sum { Ok(()) } else { Err(Damage::Sum) }
+}

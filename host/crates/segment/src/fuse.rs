@@ -1,0 +1,163 @@
+//! Binary fuse filters with 8-bit fingerprints: where the three places of a key lie, and how a filter is
+//! filled.
+//!
+//! Thomas Mueller Graf and Daniel Lemire, "Binary Fuse Filters: Fast and Smaller Than Xor Filters", ACM
+//! Journal of Experimental Algorithmics 27 (2022), <https://arxiv.org/abs/2201.01174>. Written here and not
+//! taken from a library, because the places are part of a format that is read for ever.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Seeds that are tried; each fails in less than one case of ten.
+const SEEDS_MAX: u64 = 64;
+
+/// Shape of a filter: all that its places depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Changes the places of all keys.
+    pub(crate) seed: u64,
+    /// A segment of the filter has `1 << segment_bits` fingerprints.
+    pub(crate) segment_bits: u32,
+    /// Segments in which a first place may lie; two more follow.
+    pub(crate) segments: u32,
+}
+
+impl Shape {
+    /// Fingerprints in all.
+    pub(crate) fn len(self) -> usize {
+        (self.segments as usize + 2) << self.segment_bits
+    }
+
+    /// The three places of a key, in three consecutive segments, and its fingerprint.
+    ///
+    /// `mixed = fold((key ^ seed) * STEP)`; the first place is the high half of `mixed` times the number of
+    /// places in the starting segments; each further one lies a segment on, its place within the segment
+    /// changed by bits of `mixed` from 18 and from 0 on. The fingerprint is its top byte folded on the lowest.
+    pub(crate) fn places(self, key: u64) -> ([usize; 3], u8) {
+        let product = u128::from(key ^ self.seed) * u128::from(0x3c6e_f372_fe94_f82b_u64);
+        let mixed = product as u64 ^ (product >> 64) as u64;
+        let starts = u64::from(self.segments) << self.segment_bits;
+        let first = ((u128::from(mixed) * u128::from(starts)) >> 64) as usize;
+        let size = 1_usize << self.segment_bits;
+        let second = (first + size) ^ ((mixed >> 18) as usize & (size - 1));
+        let third = (first + 2 * size) ^ (mixed as usize & (size - 1));
+        ([first, second, third], (mixed >> 56 ^ mixed >> 24) as u8)
+    }
+
+    /// A shape for so many keys, at least one. Any shape is valid to read: this is the writer's choice.
+    fn for_keys(keys: usize) -> Shape {
+        // The paper's segment length is 2^(log(n) / log(3.33) + 2.25), rounded down; and its number of
+        // fingerprints n * max(1.125, 0.875 + 0.25 * log(10^6) / log(n)). Both in integers: the length grows
+        // by a bit for each factor of 3.33, and log(n) is taken in steps of a quarter of a binary digit.
+        let mut segment_bits = 2;
+        let mut reached = 247_u64;
+        while segment_bits < 18 && reached <= keys as u64 * 100 {
+            reached = reached * 333 / 100;
+            segment_bits += 1;
+        }
+        let power = (keys as u128).pow(4).ilog2().max(4);
+        let permille = (875 + 19_932 / power as usize).max(1125);
+        let places = (keys * permille).div_ceil(1000);
+        let segments = places.div_ceil(1 << segment_bits).saturating_sub(2).max(1) as u32;
+        Shape { seed: 0, segment_bits, segments }
+    }
+}
+
+/// Fills a filter with keys, each of which must occur once. `None` when no seed fits, which a set of distinct
+/// keys does not bring about in practice; a filter is left out then.
+pub(crate) fn build(keys: &[u64]) -> Option<(Shape, Vec<u8>)> {
+    let shape = Shape::for_keys(keys.len().max(1));
+    let mut work = Peeling::new(shape.len(), keys.len());
+    for round in 1..=SEEDS_MAX {
+        let shape = Shape { seed: round.wrapping_mul(0x9e37_79b9_7f4a_7c15), ..shape };
+        if work.peel(shape, keys) {
+            return Some((shape, work.assign(shape)));
+        }
+    }
+    None
+}
+
+/// Finds an order of the keys in which each has a place of its own when its turn comes.
+struct Peeling {
+    /// Per place: how many keys lie on it, and all of them under exclusive or.
+    counts: Vec<u32>,
+    keys: Vec<u64>,
+    /// Places with one key.
+    lonely: Vec<u32>,
+    /// Keys and the place each had alone, in the order in which they were taken off.
+    order: Vec<(u64, u32)>,
+}
+
+impl Peeling {
+    fn new(places: usize, keys: usize) -> Peeling {
+        Peeling {
+            counts: vec![0; places],
+            keys: vec![0; places],
+            lonely: Vec::new(),
+            order: Vec::with_capacity(keys),
+        }
+    }
+
+    fn peel(&mut self, shape: Shape, keys: &[u64]) -> bool {
+        self.counts.fill(0);
+        self.keys.fill(0);
+        self.order.clear();
+        for &key in keys {
+            for place in shape.places(key).0 {
+                self.counts[place] += 1;
+                self.keys[place] ^= key;
+            }
+        }
+        let alone = |(place, &count): (usize, &u32)| (count == 1).then_some(place as u32);
+        self.lonely.clear();
+        self.lonely.extend(self.counts.iter().enumerate().filter_map(alone));
+        while let Some(place) = self.lonely.pop() {
+            if self.counts[place as usize] != 1 {
+                continue;
+            }
+            let key = self.keys[place as usize];
+            self.order.push((key, place));
+            for other in shape.places(key).0 {
+                self.counts[other] -= 1;
+                self.keys[other] ^= key;
+                if self.counts[other] == 1 {
+                    self.lonely.push(other as u32);
+                }
+            }
+        }
+        self.order.len() == keys.len()
+    }
+
+    /// The last key taken off is set first: its place is touched by no key set after it.
+    fn assign(&self, shape: Shape) -> Vec<u8> {
+        let mut prints = vec![0; shape.len()];
+        for &(key, place) in self.order.iter().rev() {
+            let ([a, b, c], print) = shape.places(key);
+            prints[place as usize] = 0;
+            prints[place as usize] = print ^ prints[a] ^ prints[b] ^ prints[c];
+        }
+        prints
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    #[test]
+    fn a_filter_of_any_size_is_built_and_costs_about_nine_bits_per_key() {
+        for (count, bits_max) in
+            [(1, 200), (2, 200), (10, 40), (100, 16), (1000, 12), (18_000, 11), (300_000, 10)]
+        {
+            let keys: Vec<u64> = (1..=count).map(|n| crate::token::hash(format!("{n}").as_bytes())).collect();
+            let (shape, prints) = build(&keys).unwrap();
+            assert_eq!(prints.len(), shape.len());
+            assert!(prints.len() as u64 * 8 <= count * bits_max, "{count}: {}", prints.len());
+            for &key in &keys {
+                let ([a, b, c], print) = shape.places(key);
+                assert_eq!(prints[a] ^ prints[b] ^ prints[c], print, "{count}");
+            }
+        }
+    }
+}

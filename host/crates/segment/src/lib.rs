@@ -1,0 +1,47 @@
+//! The segment: an immutable file of the records of one unit, in the order of their ids.
+//!
+//! A segment is a valid `.zst` file of the log lines themselves: `zstdcat`, `rg -z` and whatever else reads
+//! zstd prints them. What only weir needs (ids, streams, origins, filters, checksums) lies in skippable
+//! frames between. This crate writes and reads the bytes and touches no file: a [`Writer`] appends to a
+//! buffer that its caller empties, [`Footer::open`] and [`Decoder`] take slices that their caller has read.
+//!
+//! `docs/FORMATS.md` describes the bytes in order; the structs here say what they mean.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod block;
+mod columns;
+pub mod cut;
+pub mod directory;
+pub mod envelope;
+pub mod error;
+pub mod filter;
+pub mod footer;
+mod fuse;
+mod group;
+mod ids;
+pub mod level;
+pub mod lineage;
+pub mod name;
+mod pending;
+pub mod token;
+mod token_set;
+pub mod unit;
+pub mod verify;
+pub mod writer;
+
+pub use block::{Block, Columns, Decoder, Record};
+pub use cut::Cut;
+pub use directory::{BlockEntry, PartEntry};
+pub use error::{SegmentError, WriteError};
+pub use filter::Filter;
+pub use footer::{Footer, Opened};
+pub use level::Level;
+pub use lineage::{Origin, OriginFlags, OriginName, RecordDigest};
+pub use name::SegmentName;
+pub use unit::Unit;
+pub use verify::Verifier;
+pub use writer::{Grouping, Writer, WriterOptions};

@@ -1,0 +1,125 @@
+//! Words: what the filters know.
+//!
+//! A word is a maximal run of `[A-Za-z0-9_]` and of bytes from 0x80 on, without regard to ASCII case.
+
+/// Whether a byte belongs to a word.
+pub const fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+}
+
+/// [`is_word`] as a table: one load per byte.
+const WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = is_word(byte as u8);
+        byte += 1;
+    }
+    table
+};
+
+/// Start and end of each word, in order.
+pub fn words(bytes: &[u8]) -> impl Iterator<Item = (usize, usize)> {
+    let mut at = 0;
+    core::iter::from_fn(move || {
+        let start = at + bytes[at..].iter().position(|&byte| WORD[usize::from(byte)])?;
+        let rest = &bytes[start..];
+        let length = rest.iter().position(|&byte| !WORD[usize::from(byte)]).unwrap_or(rest.len());
+        at = start + length;
+        Some((start, at))
+    })
+}
+
+/// Odd constants of the hash: the fractional digits of the square roots of 2 and 3.
+const START: u64 = 0x6a09_e667_f3bc_c909;
+const STEP: u64 = 0xbb67_ae85_84ca_a73b;
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+/// The 64-bit hash of a word, in whatever ASCII case. Part of the format: it never changes.
+///
+/// `state = START ^ length`; then for each 8 bytes (little-endian, the last ones filled up with zeros),
+/// lowercased: `state = fold((state ^ bytes) * STEP)`, where `fold` is the exclusive or of both halves of the
+/// 128-bit product; at the end once more with bytes of zero. All of it is wrapping unsigned arithmetic.
+pub fn hash(word: &[u8]) -> u64 {
+    hash_at(word, 0, word.len())
+}
+
+/// The [`hash`] of `bytes[start..end]`. Quicker than to cut the word out, for its last bytes can be loaded
+/// together with those that follow.
+pub(crate) fn hash_at(bytes: &[u8], start: usize, end: usize) -> u64 {
+    let mut state = START ^ (end - start) as u64;
+    let mut at = start;
+    while end - at >= 8 {
+        state = fold(state ^ lower(load(bytes, at, 8)));
+        at += 8;
+    }
+    if at < end {
+        state = fold(state ^ lower(load(bytes, at, end - at)));
+    }
+    fold(state)
+}
+
+/// The next `count` bytes, 1 to 8, filled up with zeros.
+fn load(bytes: &[u8], at: usize, count: usize) -> u64 {
+    match bytes[at..].first_chunk::<8>() {
+        Some(chunk) => u64::from_le_bytes(*chunk) & (u64::MAX >> (64 - 8 * count)),
+        None => bytes[at..at + count].iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte)),
+    }
+}
+
+fn fold(state: u64) -> u64 {
+    let product = u128::from(state) * u128::from(STEP);
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// Eight bytes with A to Z in lower case, all others as they are.
+fn lower(bytes: u64) -> u64 {
+    let low = bytes & (0x7f * ONES);
+    // The top bit of each byte tells whether it is at least `A`, and whether it is above `Z`.
+    let from_a = low + u64::from(0x80 - b'A') * ONES;
+    let above_z = low + u64::from(0x7f - b'Z') * ONES;
+    let upper = (from_a & !above_z) & !bytes & (0x80 * ONES);
+    bytes | upper >> 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn words_are_maximal_runs() {
+        let text = "GET /api/v1_x?q=\u{e9}t\u{e9} 200\n-".as_bytes();
+        let found: Vec<&[u8]> = words(text).map(|(start, end)| &text[start..end]).collect();
+        let expected = ["GET", "api", "v1_x", "q", "\u{e9}t\u{e9}", "200"];
+        assert_eq!(found, expected.map(str::as_bytes));
+        assert_eq!(words(b"").count() + words(b"- -").count(), 0);
+        assert_eq!(words(b"a").collect::<Vec<_>>(), [(0, 1)]);
+    }
+
+    #[test]
+    fn only_the_case_of_ascii_letters_is_overlooked() {
+        for byte in 0..=255_u8 {
+            let bytes = u64::from_le_bytes([byte; 8]);
+            assert_eq!(lower(bytes), u64::from_le_bytes([byte.to_ascii_lowercase(); 8]), "{byte}");
+        }
+        assert_eq!(hash(b"Connection_Refused9"), hash(b"connection_refused9"));
+        assert_ne!(hash("\u{c9}".as_bytes()), hash("\u{e9}".as_bytes()));
+    }
+
+    #[test]
+    fn the_hash_is_the_one_in_every_segment() {
+        // Files outlive the code: these values must never change.
+        for (word, expected) in [
+            ("", HASHES[0]),
+            ("error", HASHES[1]),
+            ("12345678", HASHES[2]),
+            ("connection_refused", HASHES[3]),
+        ] {
+            assert_eq!(hash(word.as_bytes()), expected, "{word}: {:#x}", hash(word.as_bytes()));
+        }
+    }
+
+    const HASHES: [u64; 4] =
+        [0xf901_09d2_335f_6b4f, 0x3704_8098_d5c7_0334, 0x62d3_c656_f21b_481e, 0xa7f9_fb64_a99d_0783];
+}

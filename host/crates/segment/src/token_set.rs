@@ -1,0 +1,84 @@
+//! A set of hashes of words, which is emptied and filled again block after block.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Open addressing with linear probing; hashes are their own places.
+#[derive(Debug)]
+pub(crate) struct TokenSet {
+    /// 0 is an empty slot. Its length is a power of two.
+    slots: Vec<u64>,
+    members: Vec<u64>,
+}
+
+impl TokenSet {
+    pub(crate) fn new() -> TokenSet {
+        TokenSet { slots: vec![0; 1 << 12], members: Vec::new() }
+    }
+
+    /// Adds one. A hash of 0 counts as 1, here as in the filter.
+    pub(crate) fn insert(&mut self, hash: u64) {
+        let hash = hash.max(1);
+        let mask = self.slots.len() - 1;
+        let mut at = hash as usize & mask;
+        loop {
+            match self.slots[at] {
+                0 => break,
+                there if there == hash => return,
+                _ => at = (at + 1) & mask,
+            }
+        }
+        self.slots[at] = hash;
+        self.members.push(hash);
+        if self.members.len() * 2 > self.slots.len() {
+            self.grow();
+        }
+    }
+
+    fn grow(&mut self) {
+        let mut slots = vec![0; self.slots.len() * 2];
+        let mask = slots.len() - 1;
+        for &hash in &self.members {
+            let mut at = hash as usize & mask;
+            while slots[at] != 0 {
+                at = (at + 1) & mask;
+            }
+            slots[at] = hash;
+        }
+        self.slots = slots;
+    }
+
+    /// The hashes, each once, none 0.
+    pub(crate) fn members(&self) -> &[u64] {
+        &self.members
+    }
+
+    pub(crate) fn clear(&mut self) {
+        // A set that once held very much gives it back, so that one odd block does not slow down all others.
+        if self.slots.len() > 1 << 17 && self.members.len() * 16 < self.slots.len() {
+            *self = TokenSet::new();
+        }
+        self.slots.fill(0);
+        self.members.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_hash_is_kept_once() {
+        let mut set = TokenSet::new();
+        for round in 0..2 {
+            for hash in 0..100_000_u64 {
+                set.insert(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+                set.insert(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            }
+            assert_eq!(set.members().len(), 100_000, "round {round}");
+            assert!(!set.members().contains(&0));
+            set.clear();
+            assert!(set.members().is_empty());
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! A segment from outside: what goes in comes out, and no damage goes unseen.
+
+#![allow(clippy::unwrap_used)]
+
+mod corpus;
+mod damage;
+mod fixture;
+mod round_trip;

@@ -225,6 +225,36 @@ fn a_full_disk_refuses_with_507_and_says_so() -> Result<()> {
 }
 
 #[test]
+fn a_source_never_passes_over_what_a_full_disk_refused() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let log = dir.path().join("app.log");
+    std::fs::write(&log, "one\ntwo\n")?;
+    for durability in ["received", "stored"] {
+        let source = format!(
+            "[storage]\nfull_at = \"1%\"\n[sources.app]\nplugin = \"file-source\"\ndurability = \"{durability}\"\n\
+             grants.files.logs = {{ include = [{log:?}] }}\n"
+        );
+        let node = Node::start(&config(dir.path(), &source)?)?;
+        let metrics = || Ok(String::from_utf8(get(&node.url("/metrics"))?.1)?);
+        // Refused and tried again, by the same sender: nothing is skipped and nothing counts as lost.
+        until("it is tried again", metrics, |text| {
+            text.contains("weir_rejected_total{reason=\"disk_full\"} 2")
+        })?;
+        let (_, plugins) = get(&node.url("/api/v1/plugins"))?;
+        let plugins: serde_json::Value = serde_json::from_slice(&plugins)?;
+        let instance = &plugins["plugins"][0]["instances"][0];
+        ensure!(instance["name"] == "app" && instance["records"] == 0, "{durability}: {plugins}");
+        ensure!(!metrics()?.contains("out_of_order"), "{durability}: a later batch was handed on");
+    }
+    let node = Node::start(&config(
+        dir.path(),
+        &format!("[sources.app]\nplugin = \"file-source\"\ngrants.files.logs = {{ include = [{log:?}] }}\n"),
+    )?)?;
+    until("room again", || query(&node, "q=topic:app"), |answer| answer.rows.len() == 2)?;
+    Ok(())
+}
+
+#[test]
 fn forward_reads_standard_input_to_its_end() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let node = Node::start(&config(dir.path(), "")?)?;

@@ -56,7 +56,7 @@ impl Figure for FileSource {
         Ok(vec![
             row("stored, MB/s", rate, "150 MB/s", 150.0, Goal::AtLeast(1.0)),
             row("stored, MB/s", rate, "write + fdatasync of 1 MiB", peer, Goal::AtLeast(0.5)),
-            row("time in wasm, s", wasm, "CPU time of the node, s", cpu, Goal::AtMost(0.25)),
+            row("in plugin calls with copies, s", wasm, "CPU time of the node, s", cpu, Goal::AtMost(0.25)),
         ])
     }
 }

@@ -1,6 +1,7 @@
 //! The shell: reads the configuration, starts the roles as supervised tasks, ends them in order.
 //!
-//! The only crate that spawns tasks and reads the clock. It decides nothing that a pure crate could decide.
+//! The only crate that decides by the wall clock or draws entropy. It decides nothing that a pure crate could
+//! decide.
 
 mod backend;
 mod clock;

@@ -59,6 +59,9 @@ impl Sink for LocalSink {
 
     fn deliver(&self, entry: Entry, durability: Durability) -> BoxFuture<'static, Result<(), Undeliverable>> {
         let (ingest, from, stop) = (self.ingest.clone(), self.from, self.stop.clone());
+        // A cursor is always waited for: after an entry that failed, the log takes nothing more of its source
+        // until somebody who knows resumes it.
+        let durability = if entry.checkpoint.is_some() { Durability::Stored } else { durability };
         Box::pin(async move {
             let mut said = false;
             loop {

@@ -9,15 +9,25 @@ use super::tree::Tree;
 
 /// The crates of ours that each crate may depend on. An arrow is for ever: what is below can be
 /// tested, simulated and fuzzed without what is above.
-const EDGES: [(&str, &[&str]); 10] = [
+const EDGES: [(&str, &[&str]); 11] = [
     ("weir", &["weir-node", "weir-api", "weir-segment"]),
     (
         "weir-node",
-        &["weir-api", "weir-engine", "weir-storage", "weir-plugin-runtime", "weir-query", "weir-record"],
+        &[
+            "weir-api",
+            "weir-engine",
+            "weir-storage",
+            "weir-plugin-runtime",
+            "weir-replication",
+            "weir-segment",
+            "weir-query",
+            "weir-record",
+        ],
     ),
-    ("weir-api", &["weir-query", "weir-record"]),
-    ("weir-engine", &["weir-query", "weir-storage", "weir-record"]),
-    ("weir-storage", &["weir-segment", "weir-record"]),
+    ("weir-api", &["weir-query", "weir-replication", "weir-segment", "weir-record"]),
+    ("weir-engine", &["weir-query", "weir-segment", "weir-storage", "weir-record"]),
+    ("weir-storage", &["weir-segment", "weir-replication", "weir-record"]),
+    ("weir-replication", &["weir-segment", "weir-record"]),
     ("weir-segment", &["weir-record"]),
     ("weir-plugin-runtime", &["weir-record"]),
     ("weir-query", &["weir-record"]),

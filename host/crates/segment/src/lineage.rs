@@ -25,6 +25,23 @@ pub struct OriginName {
 }
 
 impl OriginName {
+    /// The origin of the batches of the same piece that may have been stored before, under the same ids. Epochs
+    /// of logs are even; the one above an epoch names what may be repeated.
+    #[must_use]
+    pub const fn of_repeats(self) -> OriginName {
+        OriginName { epoch: self.epoch | 1, ..self }
+    }
+
+    /// Whether it is the origin of batches that may have been stored before.
+    pub const fn is_of_repeats(self) -> bool {
+        self.epoch & 1 == 1
+    }
+
+    /// The epoch of the log that it comes from.
+    pub const fn log_epoch(self) -> u64 {
+        self.epoch & !1
+    }
+
     /// The whole name, `<node>-<epoch>-<piece>-<unit>`.
     pub fn with_unit(self, unit: &Unit) -> String {
         alloc::format!("{self}-{unit}")

@@ -16,6 +16,7 @@ pub mod disk;
 pub mod ingest_log;
 pub mod poison;
 pub mod quarantine;
+pub mod segment_file;
 pub mod space;
 
 pub use committer::{CommitError, Committer, CommitterOptions};
@@ -23,3 +24,4 @@ pub use data_dir::{DataDir, DataDirError};
 pub use disk::{Disk, DiskFile};
 pub use ingest_log::reader::{BatchEntry, Damage, LogReader, Piece, Snapshot, StreamEntry, Views};
 pub use ingest_log::{Checkpoint, Entry, IngestLog, LogError, LogOptions, Recovery};
+pub use segment_file::{SegmentFile, SegmentFileError};

@@ -1,6 +1,7 @@
 //! All tests of whole nodes, in one binary: one link step.
 
 mod bad_input;
+mod cluster;
 mod crash;
 mod sdk_outside;
 mod sim;

@@ -28,6 +28,7 @@ const SETTINGS: Settings = Settings {
     payload_bytes_max: 100,
     cursor_bytes_max: 20,
     full_at_percent: 100,
+    seals: false,
 };
 
 fn open(disk: &SimDisk, epoch: u64) -> (Snapshot, Recovery) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use weir_storage::disk::sim::SimDisk;
 use weir_storage::disk::{Disk, DiskFile, Space};
+use weir_storage::seal::ORIGINS_DIR;
 
 /// What is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,16 @@ pub(crate) enum Mutant {
     NoChecksum,
     /// Files are not cut: torn tails and half-written groups stay.
     TailKept,
+    /// A piece leaves the log before its origins are synced.
+    OriginsNotSynced,
+    /// A piece leaves the log before the names of its origins are synced.
+    OriginNamesNotSynced,
+    /// Origins of pieces that are still in the log are not deleted.
+    OriginsKept,
+    /// Origins leave the node before their piece has left the log.
+    HandedOverEarly,
+    /// The newest piece is deleted before another one carries on what it carries.
+    CarriedLost,
 }
 
 /// A disk that leaves out what its mutant leaves out.
@@ -41,13 +52,13 @@ struct MutantFile {
 }
 
 impl MutantDisk {
-    fn wrap(&self, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
-        match self.mutant {
-            Mutant::None | Mutant::NoDirSync | Mutant::AckEarly | Mutant::NoChecksum => file,
-            Mutant::NoSync | Mutant::SyncErrorIgnored | Mutant::TailKept => {
-                Arc::new(MutantFile { file, disk: self.clone() })
-            }
-        }
+    fn wrap(&self, file: Arc<dyn DiskFile>, path: &Path) -> Arc<dyn DiskFile> {
+        let wrapped = match self.mutant {
+            Mutant::NoSync | Mutant::SyncErrorIgnored | Mutant::TailKept => true,
+            Mutant::OriginsNotSynced => path.starts_with(ORIGINS_DIR),
+            _ => false,
+        };
+        if wrapped { Arc::new(MutantFile { file, disk: self.clone() }) } else { file }
     }
 }
 
@@ -59,19 +70,27 @@ impl Disk for MutantDisk {
         self.disk.create_dir(dir)
     }
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(self.wrap(self.disk.create_new(path)?))
+        Ok(self.wrap(self.disk.create_new(path)?, path))
     }
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(self.wrap(self.disk.open(path)?))
+        Ok(self.wrap(self.disk.open(path)?, path))
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.disk.rename(from, to)
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.disk.remove(path)
+        let kept = self.mutant == Mutant::OriginsKept
+            && path.starts_with(ORIGINS_DIR)
+            && path.extension().is_some_and(|extension| extension == "zst");
+        if kept { Ok(()) } else { self.disk.remove(path) }
     }
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        if self.mutant == Mutant::NoDirSync { Ok(()) } else { self.disk.sync_dir(dir) }
+        let skipped = match self.mutant {
+            Mutant::NoDirSync => true,
+            Mutant::OriginNamesNotSynced => dir == Path::new(ORIGINS_DIR),
+            _ => false,
+        };
+        if skipped { Ok(()) } else { self.disk.sync_dir(dir) }
     }
     fn space(&self, path: &Path) -> io::Result<Space> {
         self.disk.space(path)
@@ -81,7 +100,7 @@ impl Disk for MutantDisk {
 impl MutantFile {
     fn sync(&self, sync: impl FnOnce(&dyn DiskFile) -> io::Result<()>) -> io::Result<()> {
         match self.disk.mutant {
-            Mutant::NoSync => Ok(()),
+            Mutant::NoSync | Mutant::OriginsNotSynced => Ok(()),
             Mutant::SyncErrorIgnored => match sync(&*self.file) {
                 Err(_) if !self.disk.disk.is_off() => Ok(()),
                 other => other,

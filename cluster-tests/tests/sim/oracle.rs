@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use weir_record::{BatchView, RecordId, codec};
-use weir_storage::{Entry, Recovery, Snapshot};
+use weir_storage::{Entry, IngestSnapshot, Recovery, Snapshot};
 
+use super::origins::Origins;
 use super::workload::number_of;
 
 /// One attempt to store an entry.
@@ -23,12 +24,13 @@ pub(crate) struct Attempt {
 pub(crate) struct Oracle {
     pub(crate) attempts: Vec<Attempt>,
     /// First id of each batch: its attempt, and its place in the entry.
-    batches: BTreeMap<RecordId, (usize, usize)>,
+    pub(super) batches: BTreeMap<RecordId, (usize, usize)>,
     /// Per source the highest number that was acknowledged.
     acked: BTreeMap<String, u64>,
     highest_acked: Option<RecordId>,
     /// Batches found in the last check, by attempt.
-    found: Vec<usize>,
+    pub(super) found: Vec<usize>,
+    pub(super) origins: Origins,
     buf: Vec<u8>,
 }
 
@@ -67,15 +69,16 @@ impl Oracle {
         }
     }
 
-    /// Checks a log that was opened against what was promised.
-    pub(crate) fn check(&mut self, recovery: &Recovery, snapshot: &Snapshot) -> Result<(), String> {
+    /// Checks a log and a backlog that were opened against what was promised.
+    pub(crate) fn check(&mut self, recovery: &Recovery, snapshot: &IngestSnapshot) -> Result<(), String> {
         if let Some(damaged) = recovery.damaged.first() {
             return Err(format!("damage in a log that was only cut: {damaged:?}"));
         }
         if let Some(moved) = recovery.quarantined.first() {
             return Err(format!("a file of our own was moved aside: {moved}"));
         }
-        self.find(recovery.highest_id, snapshot)?;
+        self.find(recovery.highest_id, &snapshot.log)?;
+        self.find_in_origins(recovery.highest_id, &snapshot.origins)?;
         if self.highest_acked > Some(recovery.highest_id) {
             return Err(format!("the highest id went back to {}", recovery.highest_id));
         }
@@ -164,7 +167,7 @@ impl Oracle {
     }
 }
 
-fn describe(attempt: &Attempt) -> String {
+pub(super) fn describe(attempt: &Attempt) -> String {
     let kind = if attempt.entry.checkpoint.is_some() { "source" } else { "client" };
     format!("entry {} of {kind} {}, acknowledged: {}", attempt.number, attempt.writer, attempt.acked)
 }

@@ -42,6 +42,13 @@ fn check(seeds: Seeds) {
         ("restarts without a cut", seen.restarts),
         ("expired pieces", seen.expired_pieces),
         ("expiries that left cursors", seen.expired_cursors_kept),
+        ("sealed pieces", seen.sealed_pieces),
+        ("sealed pieces that were the newest", seen.newest_released),
+        ("cuts in sealing", seen.cuts_in_sealing),
+        ("pieces not sealed for a full disk", seen.seals_refused),
+        ("origins deleted to be sealed again", seen.sealed_again),
+        ("unfinished origins", seen.unfinished_origins),
+        ("origins handed over", seen.handed_over),
     ] {
         assert!(times >= 20, "{what}: only {times} times, this path is not tested");
     }
@@ -77,6 +84,11 @@ fn every_broken_variant_is_caught() {
         (Mutant::AckEarly, 200),
         (Mutant::NoChecksum, 4_000),
         (Mutant::TailKept, 500),
+        (Mutant::OriginsNotSynced, 500),
+        (Mutant::OriginNamesNotSynced, 500),
+        (Mutant::OriginsKept, 1_000),
+        (Mutant::HandedOverEarly, 4_000),
+        (Mutant::CarriedLost, 500),
     ] {
         let caught = (0..seeds_max).find_map(|seed| {
             // A broken log may also trip over an assertion: that is caught, too.

@@ -4,20 +4,21 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use weir_record::{Minter, RecordId};
-use weir_storage::committer::{GroupCommit, Job};
+use weir_storage::committer::{GroupCommit, Job, Stored};
 use weir_storage::disk::sim::prng::Prng;
 use weir_storage::disk::sim::{Counters, Faults, SimDisk};
 use weir_storage::{CommitError, Disk, IngestLog, Recovery};
 
 use super::mutant::{Mutant, MutantDisk};
 use super::oracle::Oracle;
+use super::sealing::Node;
 use super::workload::{Settings, Writer, first_id, number_of};
 
 /// Lives of the process in one run.
 const LIVES: u64 = 6;
 
 /// What became of an attempt.
-type Answer = (usize, Result<(), CommitError>);
+type Answer = (usize, Result<Stored, CommitError>);
 
 /// What happened in some runs. A path that was never taken was not tested.
 #[derive(Debug, Default, Clone, Copy)]
@@ -36,6 +37,13 @@ pub(crate) struct Seen {
     pub(crate) restarts: u64,
     pub(crate) expired_pieces: u64,
     pub(crate) expired_cursors_kept: u64,
+    pub(crate) sealed_pieces: u64,
+    pub(crate) newest_released: u64,
+    pub(crate) cuts_in_sealing: u64,
+    pub(crate) seals_refused: u64,
+    pub(crate) sealed_again: u64,
+    pub(crate) unfinished_origins: u64,
+    pub(crate) handed_over: u64,
     /// Hash over all operations of the disks.
     pub(crate) trace: u64,
 }
@@ -63,6 +71,13 @@ impl Seen {
         self.restarts += other.restarts;
         self.expired_pieces += other.expired_pieces;
         self.expired_cursors_kept += other.expired_cursors_kept;
+        self.sealed_pieces += other.sealed_pieces;
+        self.newest_released += other.newest_released;
+        self.cuts_in_sealing += other.cuts_in_sealing;
+        self.seals_refused += other.seals_refused;
+        self.sealed_again += other.sealed_again;
+        self.unfinished_origins += other.unfinished_origins;
+        self.handed_over += other.handed_over;
         self.trace = self.trace.rotate_left(7) ^ other.trace;
     }
 }
@@ -90,14 +105,14 @@ pub(crate) fn run(seed: u64, mutant: Mutant) -> Result<Seen, String> {
     Ok(run.seen)
 }
 
-struct Run {
-    prng: Prng,
-    settings: Settings,
-    mutant: Mutant,
-    disk: SimDisk,
+pub(super) struct Run {
+    pub(super) prng: Prng,
+    pub(super) settings: Settings,
+    pub(super) mutant: Mutant,
+    pub(super) disk: SimDisk,
     writers: Vec<Writer>,
-    oracle: Oracle,
-    seen: Seen,
+    pub(super) oracle: Oracle,
+    pub(super) seen: Seen,
     epoch: u64,
 }
 
@@ -105,9 +120,9 @@ impl Run {
     /// From one start of the process to its end.
     fn life(&mut self) -> Result<(), String> {
         self.set_faults();
-        if let Some((log, recovery)) = self.open()? {
-            self.after_recovery(&log, &recovery)?;
-            self.work(log, &recovery)?;
+        if let Some((node, recovery)) = self.open()? {
+            self.after_recovery(&node, &recovery)?;
+            self.work(node, &recovery)?;
         }
         // Without a cut it was only the process that ended: the page cache stays as it is.
         if self.disk.is_off() || !self.prng.once_in(6) {
@@ -128,14 +143,18 @@ impl Run {
         self.disk.set_faults(Faults { cut_at, error_at, capacity_bytes });
     }
 
-    /// Opens the log; `None` when the power went meanwhile.
-    fn open(&mut self) -> Result<Option<(IngestLog, Recovery)>, String> {
+    /// Opens log and backlog; `None` when the power went meanwhile.
+    fn open(&mut self) -> Result<Option<(Node, Recovery)>, String> {
         loop {
             self.epoch += 1;
             let options = self.settings.options(self.epoch, self.mutant);
-            let disk = MutantDisk { disk: self.disk.clone(), mutant: self.mutant };
+            let disk: Arc<dyn Disk> = Arc::new(MutantDisk { disk: self.disk.clone(), mutant: self.mutant });
             let errors = self.disk.counters().errors;
-            match IngestLog::open(Arc::new(disk), Path::new(""), options) {
+            let opened = IngestLog::open(Arc::clone(&disk), Path::new(""), options);
+            let opened = opened
+                .map_err(|error| error.to_string())
+                .and_then(|(log, recovery)| Ok((Node::of(log, disk, self.settings.seals)?, recovery)));
+            match opened {
                 Ok(opened) => return Ok(Some(opened)),
                 Err(_) if self.disk.is_off() => {
                     self.seen.cuts_in_recovery += 1;
@@ -143,22 +162,26 @@ impl Run {
                 }
                 // An error of the disk comes once: the process is started again.
                 Err(_) if self.disk.counters().errors > errors => {}
-                Err(error) => return Err(format!("the log does not open: {error}")),
+                Err(error) => return Err(format!("log or backlog do not open: {error}")),
             }
         }
     }
 
-    fn after_recovery(&mut self, log: &IngestLog, recovery: &Recovery) -> Result<(), String> {
+    fn after_recovery(&mut self, node: &Node, recovery: &Recovery) -> Result<(), String> {
         let seen = &mut self.seen;
         seen.torn_tails += u64::from(recovery.truncated_bytes > 0);
         seen.unfinished_pieces += recovery.unfinished;
         seen.completed_pieces += recovery.completed;
         seen.complete_pieces += recovery.pieces.saturating_sub(recovery.completed);
-        let snapshot = log.reader().snapshot();
+        seen.sealed_again += node.recovery.still_in_log;
+        seen.unfinished_origins += node.recovery.unfinished;
         if self.disk.is_off() {
             return Ok(());
         }
-        self.oracle.check(recovery, &snapshot)?;
+        if let Some(moved) = node.recovery.quarantined.first() {
+            return Err(format!("an origin of our own was moved aside: {moved}"));
+        }
+        self.oracle.check(recovery, &node.snapshot())?;
         if recovery.completed + recovery.scanned + recovery.unfinished > 0 {
             self.check_order()?;
         }
@@ -183,7 +206,7 @@ impl Run {
         Ok(())
     }
 
-    fn work(&mut self, mut log: IngestLog, recovery: &Recovery) -> Result<(), String> {
+    fn work(&mut self, mut node: Node, recovery: &Recovery) -> Result<(), String> {
         let mut minter = Minter::new(recovery.highest_id);
         let mut group = GroupCommit::default();
         for _ in 0..self.prng.between(1, 40) {
@@ -191,18 +214,20 @@ impl Run {
                 return Ok(());
             }
             match self.prng.below(20) {
-                0 => drop(log.complete_piece()),
-                1 => self.expire(&mut log),
+                0 => drop(node.log.complete_piece()),
+                1 => self.expire(&mut node.log),
                 2 => {
                     let room = self.prng.below(600);
                     let some = self.prng.once_in(3);
                     self.disk.set_capacity(some.then(|| self.disk.used_bytes() + room));
                 }
-                _ => self.commit(&mut log, &mut group, &mut minter)?,
+                3..8 if self.settings.seals => self.seal(&mut node)?,
+                8 if self.settings.seals => self.hand_over(&node)?,
+                _ => self.commit(&mut node.log, &mut group, &mut minter)?,
             }
         }
         if self.prng.once_in(2) {
-            drop(log.complete_piece());
+            drop(node.log.complete_piece());
         }
         Ok(())
     }
@@ -280,7 +305,7 @@ impl Run {
         let mut failed: Vec<usize> = Vec::new();
         for (place, answer) in answers {
             match answer {
-                Ok(()) => {
+                Ok(_) => {
                     self.seen.acked_entries += 1;
                     self.oracle.acked(place);
                 }

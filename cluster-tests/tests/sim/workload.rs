@@ -7,6 +7,11 @@ use weir_storage::{Checkpoint, Entry, LogOptions};
 
 use super::mutant::Mutant;
 
+/// Records of a batch.
+pub(crate) const BATCH_RECORDS_MAX: u32 = 4;
+/// Bucket of the units: some in the time of the workload.
+pub(crate) const BUCKET_MS: u64 = 2_000;
+
 /// How a run is set up. Limits are where bugs live, so most of them are tiny.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
@@ -16,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) payload_bytes_max: u64,
     pub(crate) cursor_bytes_max: u64,
     pub(crate) full_at_percent: u64,
+    /// Whether pieces are sealed.
+    pub(crate) seals: bool,
 }
 
 impl Settings {
@@ -28,6 +35,7 @@ impl Settings {
             payload_bytes_max: one_of(&[0, 50, 600, 2_000]),
             cursor_bytes_max: one_of(&[8, 30, 700]),
             full_at_percent: one_of(&[100, 100, 90]),
+            seals: one_of(&[0, 0, 1]) == 1,
         }
     }
 
@@ -42,7 +50,7 @@ impl Settings {
             resume_at_percent: self.full_at_percent.saturating_sub(2),
             reserve_bytes: 0,
             checksum,
-            ..LogOptions::new(1, epoch)
+            ..LogOptions::new(1, epoch << 1)
         }
     }
 }
@@ -89,7 +97,7 @@ impl Writer {
     }
 
     fn batch(&self, number: u64, settings: &Settings, minter: &mut Minter, prng: &mut Prng) -> Batch {
-        let count = prng.between(1, 4) as u32;
+        let count = prng.between(1, BATCH_RECORDS_MAX.into()) as u32;
         // Clocks jump, also backwards.
         let now_ms = 1_000_000 + prng.below(5_000);
         let run = minter.mint(now_ms, u128::from(prng.next_u64()), count);
@@ -102,9 +110,17 @@ impl Writer {
             ends.push(arena.len() as u32);
         }
         let host = ["web1", "web2", "db"][prng.below(3) as usize];
-        let stream = Stream::new("sim", [("host", host)]).unwrap_or_else(|error| panic!("{error}"));
-        Batch::new(stream, BatchFlags::NONE, vec![run], ends, arena).unwrap_or_else(|error| panic!("{error}"))
+        let topic = if prng.once_in(4) { "debug" } else { "sim" };
+        let stream = Stream::new(topic, [("host", host)]).unwrap_or_else(|error| panic!("{error}"));
+        let flags = [BatchFlags::NONE, BatchFlags::MAYBE_REPEATED, BatchFlags::KEYED];
+        let flags = flags[prng.below(6).saturating_sub(3) as usize];
+        Batch::new(stream, flags, vec![run], ends, arena).unwrap_or_else(|error| panic!("{error}"))
     }
+}
+
+/// The retention class of a topic.
+pub(crate) fn class_of(topic: &str) -> &'static str {
+    if topic == "debug" { "short" } else { "default" }
 }
 
 /// The number in a cursor.

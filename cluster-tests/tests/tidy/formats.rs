@@ -16,9 +16,21 @@ use super::tree::{SourceFile, Tree};
 const PAGE: &str = "docs/FORMATS.md";
 
 /// Files that decide what bytes look like: each must be named on the page.
-const FORMATS: [&str; 18] = [
+const FORMATS: [&str; 34] = [
     "host/crates/record/src/codec.rs",
     "host/crates/api/src/wire/batch.rs",
+    "host/crates/api/src/auth/key.rs",
+    "host/crates/api/src/auth/signature.rs",
+    "host/crates/api/src/wire/peer/info.rs",
+    "host/crates/api/src/wire/peer/handover.rs",
+    "host/crates/api/src/wire/peer/plan.rs",
+    "host/crates/api/src/wire/peer/tail.rs",
+    "host/crates/api/src/wire/peer/frame.rs",
+    "host/crates/api/src/wire/peer/rows.rs",
+    "host/crates/api/src/wire/peer/hashes.rs",
+    "host/crates/api/src/wire/peer/counts.rs",
+    "host/crates/api/src/wire/peer/search.rs",
+    "host/crates/api/src/wire/peer/end.rs",
     "host/crates/storage/src/ingest_log/header.rs",
     "host/crates/storage/src/ingest_log/frame.rs",
     "host/crates/storage/src/ingest_log/entry.rs",
@@ -35,6 +47,10 @@ const FORMATS: [&str; 18] = [
     "host/crates/segment/src/unit.rs",
     "host/crates/segment/src/footer.rs",
     "host/crates/segment/src/name.rs",
+    "host/crates/storage/src/store/watermark.rs",
+    "host/crates/replication/src/origin_set.rs",
+    "host/crates/replication/src/changes/bytes.rs",
+    "host/crates/replication/src/completeness/bytes.rs",
 ];
 
 /// Formats whose code has changed since the page was last looked at, or that it does not name.

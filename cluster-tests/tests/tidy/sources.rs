@@ -9,7 +9,8 @@ const LINES_MAX: usize = 500;
 const CODE: [&str; 6] = ["rs", "ts", "js", "toml", "wit", "sh"];
 
 /// Crates without clock, disk, socket and global randomness.
-const PURE: [&str; 3] = ["host/crates/record/", "host/crates/query/", "host/crates/segment/"];
+const PURE: [&str; 4] =
+    ["host/crates/record/", "host/crates/query/", "host/crates/segment/", "host/crates/replication/"];
 
 /// Where a ban holds.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,10 @@
 
 mod base;
 mod error;
+mod events;
+mod peer;
 mod query;
+mod tail;
 
 use std::time::Duration;
 
@@ -25,11 +28,13 @@ use weir_record::{Batch, Stream, limits};
 use crate::backend::Durability;
 use crate::error::{ErrorBody, ErrorEnvelope};
 use crate::params;
-use crate::wire::{IngestAnswer, PluginInfo, PluginsAnswer, StreamInfo, StreamsAnswer, batch};
+use crate::wire::{HistogramBody, IngestAnswer, PluginInfo, PluginsAnswer, StreamInfo, StreamsAnswer, batch};
 use base::Base;
 
 pub use error::ClientError;
+pub use peer::{OriginBody, PeerClient, SearchBody, TailBody as PeerTailBody};
 pub use query::{QueryBody, QueryEnd, QueryParams};
+pub use tail::{TailBody, TailItem};
 pub use weir_query::Order;
 
 /// Bounds of a client. The defaults are those of [`weir_record::limits`].
@@ -113,6 +118,29 @@ impl Client {
         Ok(QueryBody::new(self.url(), self.options.idle_timeout, params.format, answer))
     }
 
+    /// Starts to receive live records; with a token, from where an earlier tail was. They come in events; see
+    /// [`TailBody`].
+    pub async fn tail(&self, q: &str, resume: Option<&str>) -> Result<TailBody, ClientError> {
+        let path = with_params("/api/v1/tail", &[("q", Some(q)), ("resume", resume)]);
+        let answer = self.send(Method::GET, &path, [], Bytes::new()).await?;
+        Ok(TailBody::new(self.url(), self.options.idle_timeout, answer))
+    }
+
+    /// Counts records over time. Times are sent as they were written.
+    pub async fn histogram(
+        &self,
+        q: &str,
+        from: Option<&str>,
+        to: Option<&str>,
+        buckets: usize,
+    ) -> Result<HistogramBody, ClientError> {
+        let buckets = buckets.to_string();
+        let params = [("q", Some(q)), ("from", from), ("to", to), ("buckets", Some(buckets.as_str()))];
+        let path = with_params("/api/v1/histogram", &params);
+        let answer = self.send(Method::GET, &path, [], Bytes::new()).await?;
+        self.json(answer).await
+    }
+
     /// Sends lines. `Ok` means that they are as durable as was asked for.
     pub async fn ingest_text(
         &self,
@@ -183,13 +211,25 @@ impl Client {
         headers: impl IntoIterator<Item = Header>,
         body: Bytes,
     ) -> Result<http::Response<Incoming>, ClientError> {
+        self.send_within(self.options.idle_timeout, method, path, headers, body).await
+    }
+
+    /// The same with a time of its own in which the head of the answer must come.
+    async fn send_within(
+        &self,
+        head_timeout: Duration,
+        method: Method,
+        path: &str,
+        headers: impl IntoIterator<Item = Header>,
+        body: Bytes,
+    ) -> Result<http::Response<Incoming>, ClientError> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = self.base.join(path)?;
         request.headers_mut().extend(headers);
-        let sent = timeout(self.options.idle_timeout, self.http.request(request)).await;
+        let sent = timeout(head_timeout, self.http.request(request)).await;
         let answer = sent
-            .map_err(|_| ClientError::timeout(self.url(), self.options.idle_timeout))?
+            .map_err(|_| ClientError::timeout(self.url(), head_timeout))?
             .map_err(|error| ClientError::of_request(self.url(), &error))?;
         let status = answer.status();
         if status.is_success() {
@@ -228,4 +268,16 @@ impl Client {
     fn protocol(&self, reason: &impl ToString) -> ClientError {
         ClientError::Protocol { url: self.url().into(), reason: reason.to_string() }
     }
+}
+
+/// A path and those parameters that have a value.
+fn with_params(path: &str, params: &[(&str, Option<&str>)]) -> String {
+    let mut out = path.to_owned();
+    for (number, (name, value)) in params.iter().filter_map(|(n, v)| Some((n, (*v)?))).enumerate() {
+        out.push(if number == 0 { '?' } else { '&' });
+        out.push_str(name);
+        out.push('=');
+        params::encode(&mut out, value);
+    }
+    out
 }

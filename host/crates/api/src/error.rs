@@ -8,12 +8,18 @@ use serde::{Deserialize, Serialize};
 pub enum ErrorKind {
     /// The request cannot be understood: mend it.
     BadRequest,
-    /// A browser page of another site asked.
+    /// The request does not show that it may be made: sign it.
+    Unauthorized,
+    /// Not from there: a browser page of another site asked, or a machine that may not.
     Forbidden,
     /// No such route.
     NotFound,
     /// The route exists, not with this method.
     MethodNotAllowed,
+    /// Another one is at it: come again.
+    Conflict,
+    /// It was here and will not come back.
+    Gone,
     /// The body came too slowly.
     Timeout,
     /// The body is larger than the node takes, as sent or after decompression.
@@ -38,9 +44,12 @@ impl ErrorKind {
         use http::StatusCode as Status;
         match self {
             ErrorKind::BadRequest => Status::BAD_REQUEST,
+            ErrorKind::Unauthorized => Status::UNAUTHORIZED,
             ErrorKind::Forbidden => Status::FORBIDDEN,
             ErrorKind::NotFound => Status::NOT_FOUND,
             ErrorKind::MethodNotAllowed => Status::METHOD_NOT_ALLOWED,
+            ErrorKind::Conflict => Status::CONFLICT,
+            ErrorKind::Gone => Status::GONE,
             ErrorKind::Timeout => Status::REQUEST_TIMEOUT,
             ErrorKind::TooLarge => Status::PAYLOAD_TOO_LARGE,
             ErrorKind::MediaType => Status::UNSUPPORTED_MEDIA_TYPE,
@@ -55,7 +64,7 @@ impl ErrorKind {
     /// After how many seconds a client may come again when the error names no time of its own.
     fn retry_after_s(self) -> Option<u32> {
         match self {
-            ErrorKind::TooMany | ErrorKind::Unavailable => Some(1),
+            ErrorKind::Conflict | ErrorKind::TooMany | ErrorKind::Unavailable => Some(1),
             ErrorKind::DiskFull => Some(10),
             _ => None,
         }

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod auth;
 pub mod backend;
 pub mod client;
 mod error;
@@ -18,6 +19,7 @@ mod routes;
 mod server;
 pub mod wire;
 
+pub use auth::{ClusterKey, ClusterKeyError, Signer, Stamp};
 pub use backend::Backend;
 pub use error::{ApiError, ErrorBody, ErrorEnvelope, ErrorKind};
 pub use routes::routes;

@@ -2,9 +2,12 @@
 
 mod catalog;
 mod health;
+mod histogram;
 mod ingest;
+mod node;
 mod page;
 mod query;
+mod tail;
 
 use std::sync::Arc;
 
@@ -61,6 +64,8 @@ enum BodySize {
     Small,
     /// Records: what the options of the server say.
     Records,
+    /// What another node asks: [`limits::NODE_REQUEST_BYTES_MAX`].
+    Node,
 }
 
 /// One path and what may be done there. `HEAD` goes wherever `GET` does.
@@ -72,6 +77,10 @@ struct Route {
 
 const fn route(path: &'static str, methods: &'static [(Method, Handler)]) -> Route {
     Route { path, body: BodySize::Small, methods }
+}
+
+const fn node(path: &'static str, methods: &'static [(Method, Handler)]) -> Route {
+    Route { path, body: BodySize::Node, methods }
 }
 
 static ROUTES: &[Route] = &[
@@ -87,8 +96,28 @@ static ROUTES: &[Route] = &[
             (Method::POST, |shared, request| Box::pin(query::post(shared, request))),
         ],
     ),
+    route("/api/v1/histogram", &[(Method::GET, |shared, request| Box::pin(histogram::get(shared, request)))]),
+    route("/api/v1/tail", &[(Method::GET, |shared, request| Box::pin(tail::get(shared, request)))]),
     route("/api/v1/streams", &[(Method::GET, |shared, request| Box::pin(catalog::streams(shared, request)))]),
     route("/api/v1/plugins", &[(Method::GET, |shared, request| Box::pin(catalog::plugins(shared, request)))]),
+    node("/api/v1/node/info", &[(Method::GET, |shared, request| Box::pin(node::info(shared, request)))]),
+    node(
+        "/api/v1/node/changes",
+        &[(Method::POST, |shared, request| Box::pin(node::changes(shared, request)))],
+    ),
+    node("/api/v1/node/origin", &[(Method::GET, |shared, request| Box::pin(node::origin(shared, request)))]),
+    node(
+        "/api/v1/node/confirm",
+        &[(Method::POST, |shared, request| Box::pin(node::confirm(shared, request)))],
+    ),
+    node("/api/v1/node/failed", &[(Method::POST, |shared, request| Box::pin(node::failed(shared, request)))]),
+    node("/api/v1/node/plan", &[(Method::POST, |shared, request| Box::pin(node::plan(shared, request)))]),
+    node("/api/v1/node/search", &[(Method::POST, |shared, request| Box::pin(node::search(shared, request)))]),
+    node(
+        "/api/v1/node/release",
+        &[(Method::POST, |shared, request| Box::pin(node::release(shared, request)))],
+    ),
+    node("/api/v1/node/tail", &[(Method::POST, |shared, request| Box::pin(node::tail(shared, request)))]),
     route("/metrics", &[(Method::GET, |shared, _| done(Ok(health::metrics(&shared))))]),
     route("/-/healthy", &[(Method::GET, |_, _| done(Ok(health::healthy())))]),
     route("/-/ready", &[(Method::GET, |shared, _| done(health::ready(&shared)))]),
@@ -140,6 +169,7 @@ impl Route {
         let body_bytes_max = match self.body {
             BodySize::Small => limits::HTTP_SMALL_BODY_BYTES_MAX,
             BodySize::Records => shared.options.body_bytes_max,
+            BodySize::Node => limits::NODE_REQUEST_BYTES_MAX,
         };
         let checked = same_origin(head).and_then(|()| server::check_length(&head.headers, body_bytes_max));
         let answered = match checked {

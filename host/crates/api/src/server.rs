@@ -11,7 +11,7 @@ mod listen;
 mod respond;
 mod stall;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,6 +30,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use weir_record::limits;
 
+use crate::auth::Nonces;
 use crate::backend::Backend;
 use crate::routes;
 pub use connections::{Connections, Held, Refusal, Tally};
@@ -60,6 +61,8 @@ pub struct ServerOptions {
     pub inflight_bytes_max: usize,
     /// Longest time in which a client takes nothing of its answer.
     pub write_stall_max: Duration,
+    /// Silence after which a client of live records is sent a comment.
+    pub tail_heartbeat: Duration,
     /// Time that open requests have to end at shutdown.
     pub drain_max: Duration,
 }
@@ -75,6 +78,7 @@ impl Default for ServerOptions {
             body_idle_timeout: Duration::from_millis(limits::HTTP_BODY_IDLE_TIMEOUT_MS),
             inflight_bytes_max: limits::HTTP_INGEST_INFLIGHT_BYTES_MAX,
             write_stall_max: Duration::from_millis(limits::HTTP_WRITE_STALL_MS_MAX),
+            tail_heartbeat: Duration::from_millis(limits::TAIL_HEARTBEAT_MS),
             drain_max: Duration::from_millis(limits::HTTP_DRAIN_MS_MAX),
         }
     }
@@ -87,7 +91,17 @@ pub(crate) struct Shared {
     pub(crate) budget: Budget,
     pub(crate) counters: Counters,
     pub(crate) connections: Connections,
+    /// What the server listens on.
+    pub(crate) address: SocketAddr,
+    /// Signed requests that were answered.
+    pub(crate) nonces: Nonces,
+    /// Cancelled when the server begins to stop.
+    pub(crate) stopping: CancellationToken,
 }
+
+/// Where a request comes from, as an extension of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PeerAddress(pub(crate) IpAddr);
 
 /// How a server stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,12 +134,15 @@ impl Server {
     /// Answers until `shutdown` is cancelled; then accepts nothing more, lets open requests end for
     /// [`ServerOptions::drain_max`] and cuts what is left.
     pub async fn serve(self, backend: Arc<dyn Backend>, shutdown: CancellationToken) -> Drained {
-        let Server { listener, options, .. } = self;
+        let Server { listener, options, address } = self;
         let shared = Arc::new(Shared {
             backend,
             budget: Budget::new(options.inflight_bytes_max),
             counters: Counters::default(),
             connections: Connections::new(options.connections_max, options.connections_per_ip_max),
+            address,
+            nonces: Nonces::new(limits::NODE_NONCES_MAX),
+            stopping: shutdown.clone(),
             options,
         });
         let router = routes::router(shared.clone());
@@ -143,7 +160,7 @@ impl Server {
                 Ok((stream, peer)) => match shared.connections.admit(peer.ip()) {
                     Ok(held) => {
                         let (shared, router) = (shared.clone(), router.clone());
-                        tasks.spawn(connection(shared, router, stream, held, shutdown.clone()));
+                        tasks.spawn(connection(shared, router, stream, PeerAddress(peer.ip()), held));
                     }
                     Err(refusal) => {
                         tracing::debug!(%peer, %refusal, "connection refused");
@@ -180,13 +197,7 @@ fn note_end(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-async fn connection(
-    shared: Arc<Shared>,
-    router: Router,
-    stream: TcpStream,
-    held: Held,
-    shutdown: CancellationToken,
-) {
+async fn connection(shared: Arc<Shared>, router: Router, stream: TcpStream, peer: PeerAddress, held: Held) {
     // Answers are written whole; waiting for more would only add the delay of Nagle's algorithm.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
@@ -195,7 +206,8 @@ async fn connection(
     let io = TokioIo::new(Stall::new(stream, options.write_stall_max));
     let unframed = AtomicBool::new(false);
     let router = TowerToHyperService::new(router);
-    let service = service_fn(|request: hyper::Request<Incoming>| {
+    let service = service_fn(|mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
         unframed.store(request.version() < Version::HTTP_11, Ordering::Relaxed);
         router.call(request)
     });
@@ -210,7 +222,7 @@ async fn connection(
         let ended = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx));
         tokio::select! {
             ended = ended => break ended,
-            () = shutdown.cancelled(), if !stopping => {
+            () = shared.stopping.cancelled(), if !stopping => {
                 stopping = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }

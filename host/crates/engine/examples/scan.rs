@@ -1,9 +1,13 @@
 //! How fast queries are, beside ripgrep on the same lines: `cargo run --release -p weir-engine --example scan`.
 //!
-//! Writes a corpus (200 MB, seeded) to a temporary directory, once as a text file and once as an ingest log,
-//! and asks both the same questions from the page cache. Columns: the matcher alone on one core over flat
-//! buffers in memory, a count by the engine with one worker and with two (reading, checksums and decoding
-//! included), all rows sent, and `rg -c`.
+//! Writes a corpus (200 MB, seeded) to a temporary directory: as a text file, as an ingest log, and as a segment,
+//! once with its lines in order and once grouped by shape. Then it asks all the same questions from the page
+//! cache. Columns: the matcher alone over flat buffers in memory; a count by the engine over the log, over the
+//! segment and over the one grouped by shape (reading, checksums and decoding included); all rows sent; and
+//! `rg -c`. Of a segment the blocks that were decoded are shown, too.
+//!
+//! Speeds are of one core: payload by the time that all threads spent on a processor, as Linux counts it, so
+//! that they hold on a busy machine as well.
 
 use std::error::Error;
 use std::io::Write as _;
@@ -13,12 +17,13 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use weir_engine::{Cancel, Engine, EngineOptions, Plan};
-use weir_query::{Matcher, Order, parse};
+use weir_engine::{Cancel, Engine, EngineOptions, Plan, Searchable, SegmentPiece, pieces};
+use weir_query::{Buckets, Matcher, Order, parse};
 use weir_record::limits::QUERY_MEMORY_BYTES_MAX;
 use weir_record::{Batch, BatchFlags, Minter, RecordId, Stream};
+use weir_segment::{Grouping, OriginFlags, OriginName, Unit, Writer, WriterOptions};
 use weir_storage::disk::real::RealDisk;
-use weir_storage::{Entry, IngestLog, LogOptions};
+use weir_storage::{Entry, IngestLog, LogOptions, SegmentFile};
 
 const CORPUS_BYTES: usize = 200 << 20;
 const BATCH_BYTES: usize = 256 << 10;
@@ -116,15 +121,54 @@ fn write_log(corpus: &Corpus, dir: &Path) -> Result<IngestLog, Box<dyn Error>> {
     Ok(log)
 }
 
-/// The best of three, in MB/s of payload.
-fn speed(bytes: usize, mut run: impl FnMut() -> Result<(), Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
-    let mut best = f64::MAX;
-    for _ in 0..3 {
-        let started = Instant::now();
-        run()?;
-        best = best.min(started.elapsed().as_secs_f64());
+const START_MS: u64 = 1_699_999_200_000;
+
+fn write_segment(corpus: &Corpus, path: &Path, grouping: Grouping) -> Result<Searchable, Box<dyn Error>> {
+    let unit = Unit::new(START_MS, 3_600_000, "default", 0, 1)?;
+    let origin = (OriginName { node: 1, epoch: 2, piece: 3 }, OriginFlags::NONE);
+    let mut writer = Writer::new(unit, &[origin], WriterOptions { grouping, ..WriterOptions::default() })?;
+    let stream = writer.stream(&Stream::new("shop", [("host", "web1")])?)?;
+    let mut minter = Minter::new(RecordId::MIN);
+    let mut random = fastrand::Rng::with_seed(8);
+    let mut bytes = Vec::new();
+    for (number, (ends, arena)) in corpus.buffers.iter().enumerate() {
+        let run = minter.mint(START_MS + 1000 * number as u64, random.u128(..), ends.len() as u32);
+        let mut from = 0;
+        for (&end, id) in ends.iter().zip(run.ids()) {
+            writer.push(id, stream, 0, &arena[from..end as usize], &mut bytes)?;
+            from = end as usize;
+        }
     }
-    Ok(bytes as f64 / best / 1e6)
+    writer.finish(&mut bytes)?;
+    std::fs::write(path, &bytes)?;
+    let file = SegmentFile::open(&RealDisk, path)?;
+    println!("segment, {grouping:?}: {} MB, {} blocks", bytes.len() >> 20, file.footer().blocks().len());
+    Ok(SegmentPiece::all(Arc::new(file)).into())
+}
+
+/// Nanoseconds that this process has spent on processors, and processes that it waited for.
+fn cpu_ns() -> Result<u64, Box<dyn Error>> {
+    let mut sum = 0;
+    for task in std::fs::read_dir("/proc/self/task")? {
+        let counts = std::fs::read_to_string(task?.path().join("schedstat"))?;
+        sum += counts.split(' ').next().unwrap_or_default().parse::<u64>()?;
+    }
+    // Fields 16 and 17 are those of children, in ticks of a hundredth of a second.
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(13).take(2);
+    let children: u64 = fields.map(|ticks| ticks.parse::<u64>().unwrap_or(0)).sum();
+    Ok(sum + children * 10_000_000)
+}
+
+/// The best of three, in MB of payload per second of a core.
+fn speed(bytes: usize, mut run: impl FnMut() -> Result<(), Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
+    let mut best = u64::MAX;
+    for _ in 0..3 {
+        let before = cpu_ns()?;
+        run()?;
+        best = best.min(cpu_ns()? - before);
+    }
+    Ok(bytes as f64 * 1e3 / best as f64)
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -135,25 +179,30 @@ fn main() -> Result<(), Box<dyn Error>> {
     outcome
 }
 
+fn plan(query: &str) -> Result<Plan, Box<dyn Error>> {
+    let matcher = Matcher::compile(&parse(query)?)?;
+    Ok(Plan { matcher, from: RecordId::MIN, to: RecordId::MAX, limit: None, order: Order::Asc })
+}
+
 fn measure(dir: &Path) -> Result<(), Box<dyn Error>> {
     let corpus = corpus();
     let text = dir.join("corpus.log");
     write_text(&corpus, &text)?;
     let log = write_log(&corpus, dir)?;
-    let snapshot = log.reader().snapshot();
+    let log = pieces(&log.reader().snapshot());
+    let in_order = [write_segment(&corpus, &dir.join("order.zst"), Grouping::Order)?];
+    let by_shape = [write_segment(&corpus, &dir.join("shape.zst"), Grouping::Shape)?];
     let memory_bytes_max = QUERY_MEMORY_BYTES_MAX;
-    let one = Engine::new(EngineOptions { workers: 1, memory_bytes_max })?;
-    let two = Engine::new(EngineOptions { workers: 2, memory_bytes_max })?;
-    println!("{} MB in {} pieces; MB/s of payload", corpus.bytes >> 20, snapshot.pieces.len());
+    let engine = Engine::new(EngineOptions { workers: 2, memory_bytes_max })?;
+    println!("{} MB in {} pieces; MB/s of payload and core", corpus.bytes >> 20, log.len());
     println!(
-        "{:<32} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8}",
-        "query", "records", "matcher", "count 1", "count 2", "rows 2", "rg -c"
+        "{:<31} {:>8} {:>8} {:>7} {:>7} {:>7} {:>6} {:>7} {:>7} {:>7}",
+        "query", "records", "matcher", "log", "rows", "segment", "blocks", "rows", "shape", "rg -c"
     );
     for (query, arguments) in QUERIES {
-        let matcher = Matcher::compile(&parse(query)?)?;
+        let plan = plan(query)?;
         let stream_matcher =
-            matcher.for_stream(&Stream::new("shop", [("host", "web1")])?).ok_or("no match")?;
-        let plan = Plan { matcher, from: RecordId::MIN, to: RecordId::MAX, limit: None, order: Order::Asc };
+            plan.matcher.for_stream(&Stream::new("shop", [("host", "web1")])?).ok_or("no match")?;
         let mut found = 0;
         let alone = speed(corpus.bytes, || {
             found = 0;
@@ -162,9 +211,11 @@ fn measure(dir: &Path) -> Result<(), Box<dyn Error>> {
             }
             Ok(())
         })?;
-        let count = |engine: &Engine| {
+        let mut blocks = 0;
+        let mut count = |over: &[Searchable]| {
             speed(corpus.bytes, || {
-                let stats = engine.count(&plan, &snapshot, &Cancel::new())?;
+                let stats = engine.count_over(&plan, over, &Cancel::new())?.stats;
+                blocks = stats.batches_scanned;
                 if stats.records_matched == found {
                     Ok(())
                 } else {
@@ -172,11 +223,14 @@ fn measure(dir: &Path) -> Result<(), Box<dyn Error>> {
                 }
             })
         };
-        let (count_one, count_two) = (count(&one)?, count(&two)?);
-        let rows = speed(corpus.bytes, || {
-            two.run(&plan, &snapshot, &Cancel::new(), &mut |_| ControlFlow::Continue(()))?;
-            Ok(())
-        })?;
+        let (log_count, shape_count, segment) = (count(&log)?, count(&by_shape)?, count(&in_order)?);
+        let rows = |over: &[Searchable]| {
+            speed(corpus.bytes, || {
+                engine.run_over(&plan, over, &Cancel::new(), &mut |_| ControlFlow::Continue(()))?;
+                Ok(())
+            })
+        };
+        let (log_rows, seg_rows) = (rows(&log)?, rows(&in_order)?);
         let rg = speed(corpus.bytes, || {
             Command::new("rg")
                 .arg("-c")
@@ -187,25 +241,47 @@ fn measure(dir: &Path) -> Result<(), Box<dyn Error>> {
             Ok(())
         });
         let rg = rg.map_or("-".to_owned(), |speed| format!("{speed:.0}"));
-        println!("{query:<32} {found:>9} {alone:>8.0} {count_one:>8.0} {count_two:>8.0} {rows:>8.0} {rg:>8}");
+        println!(
+            "{query:<31} {found:>8} {alone:>8.0} {log_count:>7.0} {log_rows:>7.0} {segment:>7.0} {blocks:>6} \
+             {seg_rows:>7.0} {shape_count:>7.0} {rg:>7}"
+        );
     }
-    let plan = Plan {
-        matcher: Matcher::compile(&parse("GET")?)?,
-        from: RecordId::MIN,
-        to: RecordId::MAX,
-        limit: Some(100),
-        order: Order::Desc,
-    };
-    let started = Instant::now();
-    let stats = two.run(&plan, &snapshot, &Cancel::new(), &mut |_| ControlFlow::Continue(()))?;
-    println!("newest 100 of GET: {:?}, {} batches read", started.elapsed(), stats.batches_scanned);
-    let all = Plan { matcher: Matcher::compile(&parse("")?)?, limit: None, order: Order::Asc, ..plan };
-    let mut stages = None;
-    let rows = speed(corpus.bytes, || {
-        let stats = two.run(&all, &snapshot, &Cancel::new(), &mut |_| ControlFlow::Continue(()))?;
-        stages = Some(stats.stages);
-        Ok(())
-    })?;
-    println!("everything sent: {rows:.0} MB/s, {stages:?}");
+    measure_whole(&engine, corpus.bytes, &[("log", &log), ("segment", &in_order), ("shape", &by_shape)])
+}
+
+/// What touches everything, or as little as it can.
+fn measure_whole(
+    engine: &Engine,
+    bytes: usize,
+    kinds: &[(&str, &[Searchable])],
+) -> Result<(), Box<dyn Error>> {
+    let newest = Plan { limit: Some(100), order: Order::Desc, ..plan("GET")? };
+    let needle = plan("needle77")?;
+    let all = plan("")?;
+    let every_line = plan("\"\\x01\\x02\"")?;
+    let buckets = Buckets::new(START_MS, 60_000, 60)?;
+    for (kind, over) in kinds {
+        let started = Instant::now();
+        let answer = engine.run_over(&newest, over, &Cancel::new(), &mut |_| ControlFlow::Continue(()))?;
+        println!("{kind}: newest 100 of GET: {:?}, {} read", started.elapsed(), answer.stats.batches_scanned);
+        let started = Instant::now();
+        let answer = engine.count_over(&needle, over, &Cancel::new())?;
+        println!("{kind}: needle: {:?}, {} read", started.elapsed(), answer.stats.batches_scanned);
+        let started = Instant::now();
+        let answer = engine.count_over(&all, over, &Cancel::new())?;
+        println!("{kind}: count of all: {:?}, {} records", started.elapsed(), answer.stats.records_matched);
+        let started = Instant::now();
+        let (_, answer) = engine.histogram_over(&all, buckets, over, &Cancel::new())?;
+        println!("{kind}: histogram of all: {:?}, {} read", started.elapsed(), answer.stats.batches_scanned);
+        let full = speed(bytes, || Ok(engine.count_over(&every_line, over, &Cancel::new()).map(|_| ())?))?;
+        println!("{kind}: every line tested: {full:.0} MB/s");
+        let mut stages = None;
+        let rows = speed(bytes, || {
+            let answer = engine.run_over(&all, over, &Cancel::new(), &mut |_| ControlFlow::Continue(()))?;
+            stages = Some(answer.stats.stages);
+            Ok(())
+        })?;
+        println!("{kind}: everything sent: {rows:.0} MB/s, {stages:?}");
+    }
     Ok(())
 }

@@ -29,9 +29,10 @@ pub(crate) struct Bounds {
 pub(crate) struct Collector {
     bounds: Bounds,
     rows: Rows,
-    // Per stream of the piece its number in `rows`, `u32::MAX` before its first row.
+    // Per stream its number in `rows`, `u32::MAX` before its first row; grows as streams come.
     streams: Vec<u32>,
     cut: Option<u128>,
+    reached: Option<u128>,
 }
 
 /// Rows in the order of the answer.
@@ -49,15 +50,17 @@ pub(crate) struct Collected {
     /// The key from which on rows were left out because of the bytes. The piece must be searched again
     /// from there.
     pub(crate) cut: Option<u128>,
+    /// The key of the last row within the limit, if that was reached: no row of the answer lies behind it.
+    pub(crate) reached: Option<u128>,
 }
 
 /// Rows beyond the limit that are kept before they are sorted out: so that sorting is rare.
 const LIMIT_SLACK: usize = 1024;
 
 impl Collector {
-    /// A collector for rows of a piece with so many streams.
-    pub(crate) fn new(bounds: Bounds, stream_count: usize) -> Collector {
-        Collector { bounds, rows: Rows::new(), streams: vec![u32::MAX; stream_count], cut: None }
+    /// A collector without rows.
+    pub(crate) fn new(bounds: Bounds) -> Collector {
+        Collector { bounds, rows: Rows::new(), streams: Vec::new(), cut: None, reached: None }
     }
 
     /// The last key that is still of interest. It goes down as the limit is reached.
@@ -75,6 +78,9 @@ impl Collector {
     ) -> Result<(), TooLarge> {
         if self.bounds.order.key(id) > self.bounds.last {
             return Ok(());
+        }
+        if self.streams.len() <= number as usize {
+            self.streams.resize(number as usize + 1, u32::MAX);
         }
         let place = &mut self.streams[number as usize];
         if *place == u32::MAX {
@@ -98,7 +104,7 @@ impl Collector {
     pub(crate) fn finish(mut self) -> Result<Collected, TooLarge> {
         self.tighten()?;
         let order = sorted(&self.rows, self.bounds.order);
-        Ok(Collected { rows: SortedRows { rows: self.rows, order }, cut: self.cut })
+        Ok(Collected { rows: SortedRows { rows: self.rows, order }, cut: self.cut, reached: self.reached })
     }
 
     /// Drops the rows that lie behind the limit, and those that take more than half of the room for rows.
@@ -114,6 +120,7 @@ impl Collector {
             {
                 // Equal ids stay of interest: their place depends on their payloads.
                 self.bounds.last = key(last);
+                self.reached = Some(key(last));
             }
         }
         let mut bytes = 0;

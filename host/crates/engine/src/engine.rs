@@ -4,16 +4,20 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
-use weir_query::{Matcher, Order, Rows, Stats};
+use weir_query::{Buckets, Histogram, Matcher, Order, Rows, Stats};
 use weir_record::RecordId;
 use weir_record::limits::QUERY_SCAN_BYTES_MIN;
 use weir_storage::Snapshot;
 
 use crate::cancel::Cancel;
+use crate::count::count;
+use crate::ledger::{Answer, Ledger};
 use crate::piece::Piece;
 use crate::pool::Pool;
-use crate::query::{Mode, Query};
+use crate::query::{Mode, Over, Query};
+use crate::searchable::{Searchable, Share};
 
 /// How an engine is set up.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +27,8 @@ pub struct EngineOptions {
     pub workers: usize,
     /// What the rows of one query may take in memory, in bytes. Default:
     /// [`QUERY_MEMORY_BYTES_MAX`](weir_record::limits::QUERY_MEMORY_BYTES_MAX). Raised to what the search of
-    /// one piece takes at least. What a worker reads into (the largest frame of the log) comes on top.
+    /// one piece takes at least. What a worker reads into (the largest frame of the log, or a
+    /// block of a segment and its columns) comes on top.
     pub memory_bytes_max: usize,
 }
 
@@ -40,6 +45,17 @@ pub struct Plan {
     pub limit: Option<u64>,
     /// Which end first.
     pub order: Order,
+}
+
+impl Plan {
+    /// The first and the last id, both inclusive; `None` when there is none.
+    pub(crate) fn id_range(&self) -> Option<(RecordId, RecordId)> {
+        let last = match self.to {
+            RecordId::MAX => RecordId::MAX,
+            to => RecordId::from_u128(to.to_u128().checked_sub(1)?),
+        };
+        (last >= self.from).then_some((self.from, last))
+    }
 }
 
 /// Why a query gave no answer. Does not affect state: it can be asked again.
@@ -87,7 +103,7 @@ impl Engine {
         cancel: &Cancel,
         sink: &mut dyn FnMut(Rows) -> ControlFlow<()>,
     ) -> Result<Stats, EngineError> {
-        self.run_over(plan, pieces(snapshot), cancel, sink)
+        self.run_over(plan, &pieces(snapshot), cancel, sink).map(|answer| answer.stats)
     }
 
     /// Runs a query, and returns when all of the answer was sent. Blocks: not for an async task.
@@ -99,41 +115,82 @@ impl Engine {
     pub fn run_over(
         &self,
         plan: &Plan,
-        pieces: Vec<Arc<dyn Piece>>,
+        over: &[Searchable],
         cancel: &Cancel,
         sink: &mut dyn FnMut(Rows) -> ControlFlow<()>,
-    ) -> Result<Stats, EngineError> {
-        self.start(plan, pieces, cancel, Mode::Rows(sink))
+    ) -> Result<Answer, EngineError> {
+        self.send(plan, over, cancel, Mode::Rows(sink))
+    }
+
+    /// [`Engine::run_over`] with a [`Fingerprint`](weir_query::Fingerprint) as the payload of each row, for
+    /// whoever counts distinct records over several nodes. The rows are those that `run_over` sends, repeats
+    /// left out; only rows that share an id may come in another order.
+    pub fn hashes_over(
+        &self,
+        plan: &Plan,
+        over: &[Searchable],
+        cancel: &Cancel,
+        sink: &mut dyn FnMut(Rows) -> ControlFlow<()>,
+    ) -> Result<Answer, EngineError> {
+        self.send(plan, over, cancel, Mode::Prints(sink))
     }
 
     /// Counts what matches, each record once; the limit does not apply. Payloads are read and tested, and
     /// never copied. The count is `records_matched` of the statistics.
     pub fn count(&self, plan: &Plan, snapshot: &Snapshot, cancel: &Cancel) -> Result<Stats, EngineError> {
-        self.count_over(plan, pieces(snapshot), cancel)
+        self.count_over(plan, &pieces(snapshot), cancel).map(|answer| answer.stats)
     }
 
-    /// [`Engine::count`] over other pieces.
+    /// [`Engine::count`] over other searchables. What is known without reading is not read.
+    ///
+    /// It relies on what the flags of origins say: an origin that is not flagged, in a unit that is not keyed,
+    /// holds each record once, and none that another such origin holds.
     pub fn count_over(
         &self,
         plan: &Plan,
-        pieces: Vec<Arc<dyn Piece>>,
+        over: &[Searchable],
         cancel: &Cancel,
-    ) -> Result<Stats, EngineError> {
-        self.start(plan, pieces, cancel, Mode::Count)
+    ) -> Result<Answer, EngineError> {
+        count(self, plan, over, cancel, None)
     }
 
-    fn start(
+    /// Counts what matches per bucket and level, each record once, as [`Engine::count_over`] does. Only
+    /// records in a bucket are looked for, so the plan's range matters where it is narrower. Levels of whole
+    /// blocks are those that were guessed when they were written.
+    pub fn histogram_over(
         &self,
         plan: &Plan,
-        pieces: Vec<Arc<dyn Piece>>,
+        buckets: Buckets,
+        over: &[Searchable],
+        cancel: &Cancel,
+    ) -> Result<(Histogram, Answer), EngineError> {
+        let mut histogram = Histogram::new(buckets);
+        let answer = count(self, plan, over, cancel, Some(&mut histogram))?;
+        Ok((histogram, answer))
+    }
+
+    fn send(
+        &self,
+        plan: &Plan,
+        sources: &[Searchable],
         cancel: &Cancel,
         mode: Mode<'_>,
-    ) -> Result<Stats, EngineError> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        Query::new(self, number, plan, pieces, cancel, mode).run()
+    ) -> Result<Answer, EngineError> {
+        let started = Instant::now();
+        let shares: Vec<Share> = sources.iter().map(Searchable::share).collect();
+        let mut ledger = Ledger::new(sources.len());
+        Query::new(self, plan, Over { sources, shares: &shares }, &mut ledger, cancel, mode).run()?;
+        ledger.stats().duration_ms = started.elapsed().as_millis() as u64;
+        Ok(ledger.finish(sources))
+    }
+
+    /// Tells the passes of all queries apart.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
     }
 }
 
-fn pieces(snapshot: &Snapshot) -> Vec<Arc<dyn Piece>> {
-    snapshot.pieces.iter().map(|piece| Arc::clone(piece) as Arc<dyn Piece>).collect()
+/// What a log held, to be searched.
+pub fn pieces(snapshot: &Snapshot) -> Vec<Searchable> {
+    snapshot.pieces.iter().map(|piece| Searchable::Log(Arc::clone(piece) as Arc<dyn Piece>)).collect()
 }

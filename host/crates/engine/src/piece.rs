@@ -1,4 +1,4 @@
-//! What can be searched.
+//! Batches that can be searched.
 
 use std::fmt::Debug;
 use std::ops::Range;

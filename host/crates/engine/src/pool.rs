@@ -8,10 +8,13 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
-/// Work that is done in steps. A step is given a buffer that keeps its memory from step to step.
+use crate::workspace::Workspace;
+
+/// Work that is done in steps. A step is given the worker's buffers, which keep their memory from step to
+/// step.
 pub(crate) trait Job: Send {
     /// Does a part of the work. `None` when it is done, else what is left.
-    fn step(self: Box<Self>, buffer: &mut Vec<u8>) -> Option<Box<dyn Job>>;
+    fn step(self: Box<Self>, work: &mut Workspace) -> Option<Box<dyn Job>>;
 }
 
 #[derive(Debug)]
@@ -117,7 +120,7 @@ impl Drop for Pool {
 }
 
 fn work(shared: &Shared) {
-    let mut buffer = Vec::new();
+    let mut buffers = Workspace::default();
     let mut state = shared.lock();
     while !state.stopped {
         let Some((query, job)) = state.pop() else {
@@ -125,7 +128,7 @@ fn work(shared: &Shared) {
             continue;
         };
         drop(state);
-        let left = job.step(&mut buffer);
+        let left = job.step(&mut buffers);
         state = shared.lock();
         if let Some(job) = left {
             state.push(query, job, true);
@@ -149,7 +152,7 @@ mod tests {
     }
 
     impl Job for Steps {
-        fn step(mut self: Box<Self>, _: &mut Vec<u8>) -> Option<Box<dyn Job>> {
+        fn step(mut self: Box<Self>, _: &mut Workspace) -> Option<Box<dyn Job>> {
             if let Some(gate) = self.gate.take() {
                 gate.recv().unwrap();
             }

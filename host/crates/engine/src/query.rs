@@ -1,31 +1,35 @@
-//! One query under way: which pieces are searched when, and when a row may be sent.
+//! One pass over searchables: which items are searched when, and when a row may be sent.
 //!
-//! Every piece waits under the first key it can have. The lowest key of all pieces that wait or are being
-//! searched is the frontier: rows before it are final and are sent. Pieces are started lowest key first, as
+//! Every item waits under the first key it can have. The lowest key of all items that wait or are being
+//! searched is the frontier: rows before it are final and are sent. Items are started lowest key first, as
 //! many as memory allows; one that had to cut its rows goes back to wait under the key of the cut.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet};
-use std::mem::take;
+use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Instant;
 
-use weir_query::{Missing, Rows, Stats};
-use weir_record::RecordId;
+use weir_query::{Buckets, Histogram, Rows};
 use weir_record::limits::{QUERY_CHUNK_BYTES, QUERY_SCAN_BYTES_MAX, QUERY_SCAN_BYTES_MIN};
 use weir_record::merge::Merge;
 
 use crate::cancel::{Cancel, Registration};
 use crate::chunk::Chunk;
 use crate::collector::{Bounds, SortedRows};
-use crate::contested::Contested;
 use crate::engine::{Engine, EngineError, Plan};
-use crate::matchers::{Matchers, PieceMatchers};
-use crate::piece::Piece;
-use crate::scan::{Count, Failure, PieceScan, Scanned, Task};
+use crate::findings::{Findings, Keep};
+use crate::item::Item;
+use crate::job::{Failure, ScanJob, Scanned};
+use crate::ledger::Ledger;
+use crate::log_scan::LogScan;
+use crate::matchers::Matchers;
+use crate::part_scan::PartScan;
+use crate::pool::Job;
+use crate::searchable::{Searchable, Share};
+use crate::suspects::SharedSuspects;
 
 /// What a query waits for.
 #[derive(Debug)]
@@ -40,24 +44,33 @@ pub(crate) enum Event {
 pub(crate) enum Mode<'a> {
     /// They are sent.
     Rows(&'a mut dyn FnMut(Rows) -> ControlFlow<()>),
-    /// They are counted.
-    Count,
+    /// They are sent with fingerprints in place of payloads.
+    Prints(&'a mut dyn FnMut(Rows) -> ControlFlow<()>),
+    /// They are counted, but for the suspects, which were counted before.
+    Count(SharedSuspects, Option<&'a mut Histogram>),
 }
 
-/// A piece, or the rest of one, that waits to be searched. Ordered by its first key.
+/// What a pass reads: searchables, and how much of each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Over<'a> {
+    pub(crate) sources: &'a [Searchable],
+    pub(crate) shares: &'a [Share],
+}
+
+/// An item, or the rest of one, that waits to be searched. Ordered by its first key.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Waiting {
     first: u128,
-    piece: usize,
+    item: usize,
     again: bool,
 }
 
-/// A piece that is being searched.
+/// An item that is being searched.
 #[derive(Debug)]
 struct Running {
     ticket: u64,
     first: u128,
-    piece: usize,
+    item: usize,
     bytes: usize,
 }
 
@@ -66,23 +79,23 @@ pub(crate) struct Query<'a, 'm> {
     number: u64,
     plan: &'a Plan,
     mode: Mode<'m>,
-    pieces: Vec<Arc<dyn Piece>>,
-    contested: Option<Contested>,
+    over: Over<'a>,
+    ledger: &'a mut Ledger,
+    items: Vec<Item>,
     matchers: Matchers,
-    // The last key of the plan.
+    // The last key of the plan, or of the rows up to its limit as soon as that is known.
     last: u128,
     waiting: BinaryHeap<Reverse<Waiting>>,
     running: Vec<Running>,
     tickets: u64,
-    // How many pieces may be searched at a time.
+    // How many items may be searched at a time.
     ahead: usize,
     merge: Merge<SortedRows>,
     // Bytes of the rows in the merge.
     held_bytes: usize,
     chunk: Chunk,
-    unreadable: HashSet<(usize, usize)>,
-    stats: Stats,
-    started: Instant,
+    // Rows sent.
+    sent: u64,
     events: Receiver<Event>,
     sender: Sender<Event>,
     stop: Arc<AtomicBool>,
@@ -94,7 +107,7 @@ pub(crate) struct Query<'a, 'm> {
 enum Progress {
     /// There may be more to send at once.
     More,
-    /// Nothing can be sent before another piece was searched.
+    /// Nothing can be sent before another item was searched.
     Drained,
     /// The answer is whole, or nobody wants the rest.
     Done,
@@ -103,36 +116,34 @@ enum Progress {
 impl<'a, 'm> Query<'a, 'm> {
     pub(crate) fn new(
         engine: &'a Engine,
-        number: u64,
         plan: &'a Plan,
-        pieces: Vec<Arc<dyn Piece>>,
+        over: Over<'a>,
+        ledger: &'a mut Ledger,
         cancel: &'a Cancel,
         mode: Mode<'m>,
     ) -> Query<'a, 'm> {
         let (sender, events) = channel();
         let registration = cancel.register(&sender);
-        let many = 2 * engine.pool.workers();
-        // The newest hundred are likely in the newest piece: look there first, and only then ahead.
-        let limited = plan.limit.is_some() && matches!(mode, Mode::Rows(_));
+        // The newest hundred are likely in the newest item: look there first, and only then ahead.
+        let ahead = if plan.limit.is_some() { 1 } else { 2 * engine.pool.workers() };
         Query {
             engine,
-            number,
+            number: engine.next_number(),
             plan,
             mode,
-            pieces,
-            contested: None,
+            over,
+            ledger,
+            items: Vec::new(),
             matchers: Matchers::new(plan.matcher.clone()),
             last: 0,
             waiting: BinaryHeap::new(),
             running: Vec::new(),
             tickets: 0,
-            ahead: if limited { 1 } else { many },
+            ahead,
             merge: Merge::new(plan.order),
             held_bytes: 0,
             chunk: Chunk::default(),
-            unreadable: HashSet::new(),
-            stats: Stats::default(),
-            started: Instant::now(),
+            sent: 0,
             events,
             sender,
             stop: Arc::default(),
@@ -141,66 +152,98 @@ impl<'a, 'm> Query<'a, 'm> {
         }
     }
 
-    pub(crate) fn run(mut self) -> Result<Stats, EngineError> {
+    pub(crate) fn run(mut self) -> Result<(), EngineError> {
+        let planning = Instant::now();
         self.choose();
-        self.stats.stages.plan_us = micros(self.started);
+        self.ledger.stats().stages.plan_us += micros(planning);
         loop {
             self.take_events()?;
-            // Sending comes first: it may show that no other piece is needed.
+            // Sending comes first: it may show that no other item is needed.
             let progress = self.emit();
             if matches!(progress, Progress::Done) {
                 break;
             }
-            self.start_pieces()?;
+            self.start_items()?;
             if matches!(progress, Progress::Drained) && !self.running.is_empty() {
                 let waited = Instant::now();
                 // The query itself holds a sender: this cannot fail.
                 let Ok(event) = self.events.recv() else { break };
-                self.stats.stages.wait_us += micros(waited);
+                self.ledger.stats().stages.wait_us += micros(waited);
                 self.take_event(event)?;
             }
         }
-        self.stats.repeats = self.merge.repeats();
-        self.stats.duration_ms = self.started.elapsed().as_millis() as u64;
-        Ok(take(&mut self.stats))
+        let repeats = self.merge.repeats();
+        let stats = self.ledger.stats();
+        stats.repeats += repeats;
+        stats.records_matched += self.sent;
+        Ok(())
     }
 
-    /// Which pieces the range of ids leaves.
+    /// Which items the range of ids leaves.
     fn choose(&mut self) {
-        let plan = self.plan;
-        let end = match plan.to {
-            RecordId::MAX => Some(RecordId::MAX),
-            to => to.to_u128().checked_sub(1).map(RecordId::from_u128),
-        };
-        let Some(high) = end.filter(|to| *to >= plan.from && !self.limit_is(0)) else {
-            self.stats.pieces_skipped = self.pieces.len() as u64;
-            self.stats.limited = self.limit_is(0);
+        let Over { sources, shares } = self.over;
+        let range = self.plan.id_range().filter(|_| self.plan.limit != Some(0));
+        let Some((low, high)) = range else {
+            self.ledger.stats().limited = self.plan.limit == Some(0);
             return;
         };
-        let (first, last) = plan.order.keys(plan.from, high);
+        let (first, last) = self.plan.order.keys(low, high);
         self.last = last;
-        for (number, piece) in self.pieces.iter().enumerate() {
-            let (piece_low, piece_high) = piece.id_range();
-            if piece_low > high || piece_high < plan.from {
-                self.stats.pieces_skipped += 1;
-                self.stats.bytes_skipped += payload_bytes(&**piece);
+        for (source, (searchable, share)) in sources.iter().zip(shares).enumerate() {
+            let (source_low, source_high) = searchable.id_range();
+            if share.is_nothing() {
                 continue;
             }
-            if let Some(why) = piece.lost() {
-                let place = piece.name().to_owned();
-                let node = String::new();
-                self.stats.miss(Missing { node, place, from: piece_low, to: piece_high, why });
+            if source_low > high || source_high < low {
+                self.ledger.stats().bytes_skipped += searchable.payload_bytes();
+                continue;
             }
-            let piece_first = plan.order.keys(piece_low, piece_high).0.max(first);
-            self.waiting.push(Reverse(Waiting { first: piece_first, piece: number, again: false }));
-        }
-        if matches!(self.mode, Mode::Count) {
-            self.contested = Some(Contested::find(&self.pieces, plan.from, high));
+            self.ledger.lost(source, searchable);
+            if source_low >= low && source_high <= high && self.count_whole(source) {
+                self.ledger.stats().bytes_skipped += searchable.payload_bytes();
+                continue;
+            }
+            for item in Item::of(source, searchable) {
+                if item.low > high || item.high < low {
+                    self.ledger.stats().bytes_skipped += item.payload_bytes(searchable);
+                    continue;
+                }
+                let item_first = self.plan.order.keys(item.low, item.high).0.max(first);
+                self.waiting.push(Reverse(Waiting {
+                    first: item_first,
+                    item: self.items.len(),
+                    again: false,
+                }));
+                self.items.push(item);
+            }
         }
     }
 
-    fn limit_is(&self, count: u64) -> bool {
-        matches!(self.mode, Mode::Rows(_)) && self.plan.limit == Some(count)
+    /// Counts a segment of which every record is asked for and matches, without reading anything of it.
+    fn count_whole(&mut self, source: usize) -> bool {
+        let Over { sources, shares } = self.over;
+        let (Mode::Count(suspects, histogram), Searchable::Segment(segment), Share::All) =
+            (&mut self.mode, &sources[source], &shares[source])
+        else {
+            return false;
+        };
+        let footer = segment.file().footer();
+        let (low, high) = footer.id_range();
+        let matchers = self.matchers.for_segment(source, segment);
+        if !suspects.between(low, high).is_empty() || !matchers.is_some_and(|matchers| matchers.match_all()) {
+            return false;
+        }
+        if let Some(histogram) = histogram {
+            let bucket = histogram.buckets().of(low);
+            let Some(bucket) = bucket.filter(|_| bucket == histogram.buckets().of(high)) else {
+                return false;
+            };
+            let levels = footer.levels().into_iter().enumerate();
+            levels.for_each(|(level, records)| histogram.add(bucket, level, records));
+        }
+        self.ledger.stats().records_matched += footer.records();
+        self.ledger.stats().batches_skipped += footer.blocks().len() as u64;
+        true
     }
 
     fn take_events(&mut self) -> Result<(), EngineError> {
@@ -216,28 +259,29 @@ impl<'a, 'm> Query<'a, 'm> {
     }
 
     fn take_event(&mut self, event: Event) -> Result<(), EngineError> {
-        let scanned = match event {
+        let mut scanned = match event {
             Event::Cancelled => return Err(EngineError::Cancelled),
             Event::Scanned(scanned) => *scanned,
         };
         let Some(at) = self.running.iter().position(|running| running.ticket == scanned.ticket) else {
             return Ok(());
         };
-        let piece = self.running.swap_remove(at).piece;
+        let item = self.running.swap_remove(at).item;
         self.ahead = (2 * self.ahead).min(2 * self.engine.pool.workers());
-        self.stats.add(scanned.stats);
-        for (place, missing) in scanned.unreadable {
-            if self.unreadable.insert((piece, place)) {
-                self.stats.miss(missing);
-            }
-        }
-        let collected = match scanned.outcome {
-            Ok(collected) => collected,
+        self.ledger.add(self.items[item].source, &mut scanned);
+        let (collected, tally) = match scanned.outcome {
+            Ok(outcome) => outcome,
             Err(Failure::TooLarge) => return Err(self.memory()),
             Err(Failure::Panicked(message)) => return Err(EngineError::Worker(message)),
         };
+        if let (Mode::Count(_, Some(histogram)), Some(tally)) = (&mut self.mode, tally) {
+            tally.add_to(histogram);
+        }
         if let Some(cut) = collected.cut {
-            self.waiting.push(Reverse(Waiting { first: cut, piece, again: true }));
+            self.waiting.push(Reverse(Waiting { first: cut, item, again: true }));
+        }
+        if let Some(reached) = collected.reached {
+            self.last = self.last.min(reached);
         }
         self.held_bytes += collected.rows.bytes();
         if let Some(empty) = self.merge.push(collected.rows) {
@@ -250,55 +294,76 @@ impl<'a, 'm> Query<'a, 'm> {
         EngineError::Memory { bytes_max: self.engine.memory_bytes_max }
     }
 
-    /// Starts pieces, lowest key first, as many as memory and workers allow.
-    fn start_pieces(&mut self) -> Result<(), EngineError> {
+    /// Starts items, lowest key first, as many as memory and workers allow.
+    fn start_items(&mut self) -> Result<(), EngineError> {
         while self.running.len() < self.ahead {
             let Some(Reverse(next)) = self.waiting.peek() else { return Ok(()) };
-            let (number, again) = (next.piece, next.again);
-            let piece = Arc::clone(&self.pieces[number]);
-            let Some(matchers) = self.matchers.for_piece(&*piece) else {
-                self.stats.pieces_skipped += 1;
-                self.stats.bytes_skipped += payload_bytes(&*piece);
-                self.waiting.pop();
-                continue;
-            };
+            if next.first > self.last {
+                // All that wait lie behind the limit.
+                self.pass_over_rest();
+                return Ok(());
+            }
             let reserved: usize = self.running.iter().map(|running| running.bytes).sum();
             let free = self.engine.memory_bytes_max.saturating_sub(self.held_bytes + reserved);
-            let share = need_bytes(&*piece).min(free / 4).clamp(QUERY_SCAN_BYTES_MIN, QUERY_SCAN_BYTES_MAX);
+            let share = match self.mode {
+                // Counts keep no rows.
+                Mode::Count(..) => 0,
+                Mode::Rows(_) | Mode::Prints(_) => {
+                    let item = self.items[next.item];
+                    let need = item.need_bytes(&self.over.sources[item.source]);
+                    need.min(free / 4).clamp(QUERY_SCAN_BYTES_MIN, QUERY_SCAN_BYTES_MAX)
+                }
+            };
             if share > free {
                 // Others under way, or rows that can be sent, will make room.
                 let stuck = self.running.is_empty() && !self.can_emit();
                 return if stuck { Err(self.memory()) } else { Ok(()) };
             }
             let Some(Reverse(next)) = self.waiting.pop() else { return Ok(()) };
-            self.stats.pieces_scanned += u64::from(!again);
-            self.start_piece(&next, piece, matchers, share);
+            if !self.start_item(&next, share) {
+                self.pass_over(next.item);
+            }
         }
         Ok(())
     }
 
-    fn start_piece(
-        &mut self,
-        next: &Waiting,
-        piece: Arc<dyn Piece>,
-        matchers: PieceMatchers,
-        bytes_max: usize,
-    ) {
-        self.tickets += 1;
-        let ticket = self.tickets;
-        let count = self
-            .contested
-            .as_ref()
-            .map(|contested| Count { contested: contested.of_piece(next.piece), again: next.again });
-        let limit = match self.mode {
-            Mode::Rows(_) => self.plan.limit.map(|limit| limit.min(u64::from(u32::MAX)) as usize),
-            Mode::Count => None,
-        };
+    /// Gives an item to the workers. `false` when none of its streams can match.
+    fn start_item(&mut self, next: &Waiting, bytes_max: usize) -> bool {
+        let item = self.items[next.item];
+        let Over { sources, shares } = self.over;
+        let limit = self.plan.limit.map(|limit| limit.min(u64::from(u32::MAX)) as usize);
         let bounds = Bounds { order: self.plan.order, last: self.last, limit, bytes_max };
-        let task = Task { ticket, piece, matchers, first: next.first, bounds, count };
-        self.running.push(Running { ticket, first: next.first, piece: next.piece, bytes: bytes_max });
-        let scan = PieceScan::new(task, Arc::clone(&self.stop), self.sender.clone());
-        self.engine.pool.submit(self.number, Box::new(scan));
+        let ticket = self.tickets + 1;
+        let mut found = Findings::new(next.first, bounds, self.keep(), item.low, item.high);
+        let (stop, done) = (Arc::clone(&self.stop), self.sender.clone());
+        let share = &shares[item.source];
+        let job: Box<dyn Job> = match &sources[item.source] {
+            Searchable::Log(piece) => {
+                let Some(matchers) = self.matchers.for_piece(&**piece) else { return false };
+                let scan = LogScan::new(Arc::clone(piece), matchers, share, limit.is_some(), &mut found);
+                Box::new(ScanJob::new(ticket, scan, found, stop, done))
+            }
+            Searchable::Segment(segment) => {
+                let Some(matchers) = self.matchers.for_segment(item.source, segment) else { return false };
+                let scan = PartScan::new(segment.clone(), matchers, share.clone(), item.part, &mut found);
+                Box::new(ScanJob::new(ticket, scan, found, stop, done))
+            }
+        };
+        self.tickets = ticket;
+        self.running.push(Running { ticket, first: next.first, item: next.item, bytes: bytes_max });
+        self.engine.pool.submit(self.number, job);
+        true
+    }
+
+    fn keep(&self) -> Keep {
+        match &self.mode {
+            Mode::Rows(_) => Keep::Rows,
+            Mode::Prints(_) => Keep::Prints,
+            Mode::Count(suspects, histogram) => {
+                let buckets: Option<Buckets> = histogram.as_ref().map(|histogram| *histogram.buckets());
+                Keep::Count(Arc::clone(suspects), buckets)
+            }
+        }
     }
 
     /// Rows before this key are final; `None` when all are.
@@ -316,36 +381,35 @@ impl<'a, 'm> Query<'a, 'm> {
     fn emit(&mut self) -> Progress {
         let merging = Instant::now();
         let frontier = self.frontier();
-        let limit = match self.mode {
-            Mode::Rows(_) => self.plan.limit.unwrap_or(u64::MAX),
-            Mode::Count => u64::MAX,
-        };
-        let mut freed = 0;
-        while self.stats.records_matched < limit && self.chunk.bytes() < QUERY_CHUNK_BYTES {
+        let limit = self.plan.limit.unwrap_or(u64::MAX);
+        let (mut freed, mut conflicts) = (0, 0);
+        while self.sent < limit && self.chunk.bytes() < QUERY_CHUNK_BYTES {
             let Some(step) = self.merge.step(frontier, &mut |run| freed += run.bytes()) else { break };
-            self.stats.records_matched += 1;
-            self.stats.conflicts += u64::from(step.conflict);
-            if let (Mode::Rows(_), Some(run)) = (&self.mode, self.merge.run(step.slot)) {
+            self.sent += 1;
+            conflicts += u64::from(step.conflict);
+            if let Some(run) = self.merge.run(step.slot) {
                 let (rows, row) = run.row(step.index);
                 self.chunk.push(rows, row);
             }
         }
         self.held_bytes -= freed;
-        self.stats.stages.merge_us += micros(merging);
-        let limited = self.stats.records_matched >= limit;
+        let stats = self.ledger.stats();
+        stats.conflicts += conflicts;
+        stats.stages.merge_us += micros(merging);
+        let limited = self.sent >= limit;
         let full = self.chunk.bytes() >= QUERY_CHUNK_BYTES;
-        if let Mode::Rows(sink) = &mut self.mode
+        if let Mode::Rows(sink) | Mode::Prints(sink) = &mut self.mode
             && !self.chunk.is_empty()
         {
             let sending = Instant::now();
             let flow = sink(self.chunk.take());
-            self.stats.stages.send_us += micros(sending);
+            stats.stages.send_us += micros(sending);
             if flow.is_break() {
                 return Progress::Done;
             }
         }
         if limited {
-            self.stats.limited = true;
+            stats.limited = true;
             self.pass_over_rest();
             return Progress::Done;
         }
@@ -356,12 +420,18 @@ impl<'a, 'm> Query<'a, 'm> {
         }
     }
 
-    /// Counts the pieces that the limit made needless.
+    /// Counts the items that the limit made needless.
     fn pass_over_rest(&mut self) {
-        for Reverse(waiting) in self.waiting.drain().filter(|Reverse(waiting)| !waiting.again) {
-            self.stats.pieces_skipped += 1;
-            self.stats.bytes_skipped += payload_bytes(&*self.pieces[waiting.piece]);
+        for Reverse(waiting) in std::mem::take(&mut self.waiting) {
+            if !waiting.again {
+                self.pass_over(waiting.item);
+            }
         }
+    }
+
+    fn pass_over(&mut self, item: usize) {
+        let item = self.items[item];
+        self.ledger.stats().bytes_skipped += item.payload_bytes(&self.over.sources[item.source]);
     }
 }
 
@@ -374,17 +444,4 @@ impl Drop for Query<'_, '_> {
 
 fn micros(since: Instant) -> u64 {
     since.elapsed().as_micros() as u64
-}
-
-fn payload_bytes(piece: &dyn Piece) -> u64 {
-    (0..piece.batch_count()).map(|place| u64::from(piece.batch(place).payload_bytes)).sum()
-}
-
-/// What a collector needs to keep every row of a piece: twice the rows, see [`Bounds::bytes_max`].
-fn need_bytes(piece: &dyn Piece) -> usize {
-    let rows = (0..piece.batch_count()).map(|place| {
-        let batch = piece.batch(place);
-        batch.payload_bytes as usize + batch.records as usize * Rows::ROW_BYTES
-    });
-    2 * rows.sum::<usize>() + QUERY_SCAN_BYTES_MIN
 }

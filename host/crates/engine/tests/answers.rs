@@ -117,10 +117,10 @@ fn a_sink_that_breaks_ends_the_query() {
     let engine = engine(2, QUERY_MEMORY_BYTES_MAX);
     let over = in_a_row(50);
     let mut calls = 0;
-    let stats = engine.run_over(&plan(""), pieces(&over), &Cancel::new(), &mut |_| {
+    let stats = engine.run_over(&plan(""), &pieces(&over), &Cancel::new(), &mut |_| {
         calls += 1;
         ControlFlow::Break(())
     });
     assert_eq!(calls, 1);
-    assert!(stats.unwrap().records_matched < 5000);
+    assert!(stats.unwrap().stats.records_matched < 5000);
 }

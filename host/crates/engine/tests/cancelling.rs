@@ -37,7 +37,7 @@ fn a_cancelled_query_ends_within_a_tenth_of_a_second() {
     let took = thread::scope(|scope| {
         let asked = scope.spawn(|| {
             let answer =
-                engine.run_over(&plan(SLOW), pieces(&over), &cancel, &mut |_| ControlFlow::Continue(()));
+                engine.run_over(&plan(SLOW), &pieces(&over), &cancel, &mut |_| ControlFlow::Continue(()));
             assert!(matches!(answer, Err(EngineError::Cancelled)), "{answer:?}");
             Instant::now()
         });
@@ -62,7 +62,7 @@ fn a_cancel_that_was_used_ends_queries_at_once() {
     let engine = engine(1, QUERY_MEMORY_BYTES_MAX);
     let cancel = Cancel::new();
     cancel.cancel();
-    let answer = engine.count_over(&plan(""), Vec::new(), &cancel);
+    let answer = engine.count_over(&plan(""), &[], &cancel);
     assert!(matches!(answer, Err(EngineError::Cancelled)));
 }
 

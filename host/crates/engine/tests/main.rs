@@ -3,12 +3,18 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod blocks;
+#[cfg(test)]
 mod bounds;
 #[cfg(test)]
 mod cancelling;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod mixed;
+#[cfg(test)]
 mod model;
+#[cfg(test)]
+mod segments;
 #[cfg(test)]
 mod stored;

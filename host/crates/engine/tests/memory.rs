@@ -5,7 +5,9 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use weir_engine::{BatchSummary, Cancel, Engine, EngineError, EngineOptions, Piece, Plan, Unreadable, Views};
+use weir_engine::{
+    BatchSummary, Cancel, Engine, EngineError, EngineOptions, Piece, Plan, Searchable, Unreadable, Views,
+};
 use weir_query::{Matcher, Order, Rows, Stats, parse};
 use weir_record::codec::{Reader, encode_batch};
 use weir_record::{Batch, BatchFlags, BatchView, RecordId, Stream};
@@ -126,8 +128,8 @@ pub(crate) fn plan(query: &str) -> Plan {
     }
 }
 
-pub(crate) fn pieces(pieces: &[Arc<MemoryPiece>]) -> Vec<Arc<dyn Piece>> {
-    pieces.iter().map(|piece| Arc::clone(piece) as Arc<dyn Piece>).collect()
+pub(crate) fn pieces(pieces: &[Arc<MemoryPiece>]) -> Vec<Searchable> {
+    pieces.iter().map(|piece| Searchable::Log(Arc::clone(piece) as Arc<dyn Piece>)).collect()
 }
 
 /// A record as the tests compare them.
@@ -144,9 +146,9 @@ pub(crate) fn ask(
     over: &[Arc<MemoryPiece>],
 ) -> Result<(Vec<Shown>, Stats), EngineError> {
     let mut answer = Vec::new();
-    let stats = engine.run_over(plan, pieces(over), &Cancel::new(), &mut |rows| {
+    let outcome = engine.run_over(plan, &pieces(over), &Cancel::new(), &mut |rows| {
         answer.extend(shown(&rows));
         ControlFlow::Continue(())
     })?;
-    Ok((answer, stats))
+    Ok((answer, outcome.stats))
 }

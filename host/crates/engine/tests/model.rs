@@ -26,7 +26,7 @@ fn stored() -> impl Strategy<Value = Vec<Vec<Batch>>> {
     prop::collection::vec(prop::collection::vec(one, 1..5), 0..6)
 }
 
-fn exprs() -> impl Strategy<Value = Expr> {
+pub(crate) fn exprs() -> impl Strategy<Value = Expr> {
     let leaf = prop_oneof![
         ("[abA_.-]{1,2}", any::<bool>()).prop_map(|(text, any_case)| Expr::Word { text, any_case }),
         ("[abAB .-]{1,2}", any::<bool>())
@@ -86,8 +86,8 @@ proptest! {
         let total = expected.len() as u64;
         let over: Vec<_> = stored.into_iter().map(|batches| Arc::new(MemoryPiece::new(batches))).collect();
 
-        let counted = ENGINE.count_over(&plan, pieces(&over), &Cancel::new()).unwrap();
-        prop_assert_eq!(counted.records_matched, total);
+        let counted = ENGINE.count_over(&plan, &pieces(&over), &Cancel::new()).unwrap();
+        prop_assert_eq!(counted.stats.records_matched, total);
 
         let (answer, stats) = ask(&ENGINE, &plan, &over).unwrap();
         if let Some(limit) = plan.limit {

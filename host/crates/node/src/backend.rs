@@ -3,35 +3,49 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use weir_api::backend::{
-    ApiError, Backend, Durability, ErrorKind, IdempotencyKey, Incoming, IngestRequest, Ingested, PluginInfo,
-    QueryAnswer, QueryRequest, StreamInfo, labels_of,
+    ApiError, Backend, Durability, ErrorKind, HistogramAnswer, HistogramRequest, IdempotencyKey, Incoming,
+    IngestRequest, Ingested, PeerBackend, PluginInfo, QueryAnswer, QueryRequest, StreamInfo, TailAnswer,
+    TailRequest,
 };
 use weir_api::format::rfc3339_ms;
 use weir_record::limits::{BATCH_BYTES_MAX, EVENT_TIME_AHEAD_MS_MAX};
 use weir_record::lines::{Group, Payloads};
 use weir_record::mint::{keyed_id, push_id};
-use weir_record::{Batch, BatchFlags, RecordId, Stream};
-use weir_storage::{CommitError, Entry, LogReader};
+use weir_record::{Batch, BatchFlags, Stream};
+use weir_storage::{CommitError, Entry};
 
+use crate::catalog;
 use crate::clock;
 use crate::config;
+use crate::handover::Handover;
+use crate::histogram;
 use crate::idempotency::{Answers, Turn};
 use crate::ingest::{Ingest, StoreError, marked};
 use crate::metrics::Metrics;
 use crate::queries::Queries;
+use crate::serving::Serving;
+use crate::snapshots::{HeldByIngest, Holder};
 use crate::sources::Sources;
+use crate::tail::Merged;
 
 /// The roles of this process, as the server sees them.
 pub(crate) struct NodeBackend {
-    pub(crate) ingest: Arc<Ingest>,
+    /// `None` without the ingest role.
+    pub(crate) ingest: Option<Arc<Ingest>>,
+    pub(crate) handover: Option<Arc<Handover>>,
     pub(crate) queries: Queries,
-    pub(crate) reader: LogReader,
+    pub(crate) tails: Merged,
+    pub(crate) holder: Holder,
+    pub(crate) serving: Arc<Serving>,
     pub(crate) sources: Arc<Sources>,
     pub(crate) answers: Answers,
     pub(crate) metrics: Arc<Metrics>,
+    /// Whether there are stores that records can be handed to.
+    pub(crate) replicates: bool,
     pub(crate) data_dir: std::path::PathBuf,
     pub(crate) ready: AtomicBool,
     pub(crate) stopping: watch::Receiver<bool>,
@@ -56,8 +70,22 @@ impl Backend for NodeBackend {
         Box::pin(self.queries.start(request))
     }
 
+    fn tail(&self, request: TailRequest) -> BoxFuture<'_, Result<TailAnswer, ApiError>> {
+        Box::pin(async move {
+            let TailAnswer { events } = self.tails.tail(request).await?;
+            // A tail has no end of its own, and would keep the server from stopping.
+            let mut stopping = self.stopping.clone();
+            let stopped = async move { stopping.wait_for(|stopping| *stopping).await.map(drop).ok() };
+            Ok(TailAnswer { events: events.take_until(stopped).boxed() })
+        })
+    }
+
+    fn histogram(&self, request: HistogramRequest) -> BoxFuture<'_, Result<HistogramAnswer, ApiError>> {
+        Box::pin(histogram::count(&self.queries, self.held_ms(), request))
+    }
+
     fn streams(&self) -> BoxFuture<'_, Result<Vec<StreamInfo>, ApiError>> {
-        Box::pin(async move { Ok(streams(&self.reader)) })
+        Box::pin(async move { Ok(catalog::streams(&self.holder)) })
     }
 
     fn plugins(&self) -> BoxFuture<'_, Result<Vec<PluginInfo>, ApiError>> {
@@ -87,7 +115,11 @@ impl Backend for NodeBackend {
     }
 
     fn durability_max(&self) -> Durability {
-        Durability::Stored
+        if self.replicates { Durability::Replicated } else { Durability::Stored }
+    }
+
+    fn peer(&self) -> Option<&dyn PeerBackend> {
+        Some(&*self.serving)
     }
 
     fn now_ms(&self) -> u64 {
@@ -98,25 +130,60 @@ impl Backend for NodeBackend {
 impl NodeBackend {
     /// Metrics that are read off when somebody asks.
     fn refresh(&self) {
-        let queue = self.ingest.committer_metrics();
-        self.metrics.commit_queue_entries.set(queue.queue_entries as i64);
-        self.metrics.commit_queue_bytes.set(queue.queue_bytes as i64);
-        let snapshot = self.reader.snapshot();
-        self.metrics.log_pieces.set(snapshot.pieces.len() as i64);
-        self.metrics.log_records.set(snapshot.records() as i64);
-        self.metrics.log_bytes.set(snapshot.pieces.iter().map(|piece| piece.committed_bytes() as i64).sum());
+        if let Some(ingest) = &self.ingest {
+            let queue = ingest.committer_metrics();
+            self.metrics.commit_queue_entries.set(queue.queue_entries as i64);
+            self.metrics.commit_queue_bytes.set(queue.queue_bytes as i64);
+        }
+        if let Some(HeldByIngest { log, backlog, .. }) = &self.holder.ingest {
+            let snapshot = log.snapshot();
+            self.metrics.log_pieces.set(snapshot.pieces.len() as i64);
+            self.metrics.log_records.set(snapshot.records() as i64);
+            self.metrics
+                .log_bytes
+                .set(snapshot.pieces.iter().map(|piece| piece.committed_bytes() as i64).sum());
+            let sums = backlog.sums();
+            self.metrics.backlog_origins.set(sums.origins as i64);
+            self.metrics.backlog_bytes.set(sums.bytes as i64);
+        }
+        if let Some(handover) = &self.handover {
+            let (_, age_ms, poisoned) = handover.waiting(clock::now_ms());
+            self.metrics.backlog_age_seconds.set(age_ms.unwrap_or(0) as f64 / 1e3);
+            self.metrics.backlog_poisoned.set(poisoned.len() as i64);
+        }
+        if let Some(store) = &self.holder.store {
+            self.metrics.store_segments.set(store.snapshot().segments.len() as i64);
+            self.metrics.store_bytes.set(store.bytes() as i64);
+            self.metrics.store_full.set(i64::from(store.is_full()));
+            self.metrics.compacted_bytes.set(store.counters().compacted_out_bytes as f64);
+        }
         if let Ok(space) = weir_storage::Disk::space(&weir_storage::disk::real::RealDisk, &self.data_dir) {
             self.metrics.disk_free_bytes.set(space.free_bytes as f64);
         }
         self.sources.refresh();
     }
 
+    /// Times of the oldest and the newest record that this node holds.
+    fn held_ms(&self) -> Option<(u64, u64)> {
+        let (low, high) = self.holder.pin().id_range()?;
+        Some((low.time_ms(), high.time_ms()))
+    }
+
+    /// The ingest role, or why there is none.
+    fn ingest_role(&self) -> Result<&Arc<Ingest>, ApiError> {
+        self.ingest.as_ref().ok_or_else(|| {
+            ApiError::new(ErrorKind::NotFound, "no_ingest", "this node takes no records")
+                .hint("send them to a node with the role ingest")
+        })
+    }
+
     async fn store(&self, request: IngestRequest) -> Result<Ingested, ApiError> {
+        let ingest = self.ingest_role()?;
         let batches = match request.records {
-            Incoming::Lines { stream, groups } => self.batches_of(&stream, groups, request.key.as_ref())?,
+            Incoming::Lines { stream, groups } => batches_of(ingest, &stream, groups, request.key.as_ref())?,
             Incoming::Batches { batches, sent_at_ms } => {
                 check_clock(sent_at_ms)?;
-                self.check_ids(&batches)?;
+                check_ids(ingest, &batches)?;
                 batches
             }
         };
@@ -124,62 +191,63 @@ impl NodeBackend {
         let ids = batches.iter().map(Batch::id_range).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
         let durability = match request.durability {
             Durability::Received => config::Durability::Received,
-            Durability::Stored | Durability::Replicated => config::Durability::Stored,
+            Durability::Stored => config::Durability::Stored,
+            Durability::Replicated => config::Durability::Replicated,
         };
         for batches in entries_of(batches) {
-            self.ingest
+            ingest
                 .store("http", Entry { checkpoint: None, batches }, durability)
                 .await
                 .map_err(|e| refused(&e))?;
         }
         Ok(Ingested { records, ids, durability: request.durability })
     }
+}
 
-    /// Refuses ids out of bounds: one far ahead would become the floor of all ids minted after a restart.
-    fn check_ids(&self, batches: &[Batch]) -> Result<(), ApiError> {
-        let bounds = self.ingest.bounds();
-        let ranges = batches.iter().map(Batch::id_range);
-        let outside = ranges.flat_map(|(low, high)| [low, high]).find(|id| !bounds.accept(id.time_ms()));
-        match outside {
-            None => Ok(()),
-            Some(id) => Err(ApiError::bad_request(
-                "ids_out_of_bounds",
-                format!(
-                    "record id {id} has the time {}, which this node does not take",
-                    rfc3339_ms(id.time_ms())
-                ),
-            )
-            .hint("ids lie between the retention limit and ten minutes from now")),
-        }
+/// Refuses ids out of bounds: one far ahead would become the floor of all ids minted after a restart.
+fn check_ids(ingest: &Ingest, batches: &[Batch]) -> Result<(), ApiError> {
+    let bounds = ingest.bounds();
+    let ranges = batches.iter().map(Batch::id_range);
+    let outside = ranges.flat_map(|(low, high)| [low, high]).find(|id| !bounds.accept(id.time_ms()));
+    match outside {
+        None => Ok(()),
+        Some(id) => Err(ApiError::bad_request(
+            "ids_out_of_bounds",
+            format!(
+                "record id {id} has the time {}, which this node does not take",
+                rfc3339_ms(id.time_ms())
+            ),
+        )
+        .hint("ids lie between the retention limit and ten minutes from now")),
     }
+}
 
-    /// Ids for lines: minted, or made from a key that carries a time within bounds.
-    fn batches_of(
-        &self,
-        stream: &Stream,
-        groups: Vec<Group>,
-        key: Option<&IdempotencyKey>,
-    ) -> Result<Vec<Batch>, ApiError> {
-        let time_ms = key.and_then(IdempotencyKey::time_ms).filter(|time| self.ingest.bounds().accept(*time));
-        let mut index = 0;
-        let mut batches = Vec::with_capacity(groups.len());
-        for group in groups {
-            let batch = if let (Some(time_ms), Some(key)) = (time_ms, key) {
-                let mut runs = Vec::new();
-                for payload in group.payloads.iter() {
-                    push_id(&mut runs, keyed_id(time_ms, key.as_str().as_bytes(), index, payload));
-                    index += 1;
-                }
-                let Payloads { ends, arena } = group.payloads;
-                Batch::new(marked(stream, group.part), BatchFlags::KEYED, runs, ends, arena)
-            } else {
-                self.ingest.minted(stream, group)
-            };
-            let batch = batch.map_err(|error| ApiError::internal(error.to_string()))?;
-            batches.push(batch);
-        }
-        Ok(batches)
+/// Ids for lines: minted, or made from a key that carries a time within bounds.
+fn batches_of(
+    ingest: &Ingest,
+    stream: &Stream,
+    groups: Vec<Group>,
+    key: Option<&IdempotencyKey>,
+) -> Result<Vec<Batch>, ApiError> {
+    let time_ms = key.and_then(IdempotencyKey::time_ms).filter(|time| ingest.bounds().accept(*time));
+    let mut index = 0;
+    let mut batches = Vec::with_capacity(groups.len());
+    for group in groups {
+        let batch = if let (Some(time_ms), Some(key)) = (time_ms, key) {
+            let mut runs = Vec::new();
+            for payload in group.payloads.iter() {
+                push_id(&mut runs, keyed_id(time_ms, key.as_str().as_bytes(), index, payload));
+                index += 1;
+            }
+            let Payloads { ends, arena } = group.payloads;
+            Batch::new(marked(stream, group.part), BatchFlags::KEYED, runs, ends, arena)
+        } else {
+            ingest.minted(stream, group)
+        };
+        let batch = batch.map_err(|error| ApiError::internal(error.to_string()))?;
+        batches.push(batch);
     }
+    Ok(batches)
 }
 
 /// Batches packed into as few entries as a frame allows: each entry is stored whole or not at all.
@@ -225,28 +293,4 @@ fn refused(error: &StoreError) -> ApiError {
             ApiError::new(ErrorKind::Unavailable, "stopping", "the node is shutting down")
         }
     }
-}
-
-fn streams(reader: &LogReader) -> Vec<StreamInfo> {
-    let mut all: std::collections::BTreeMap<Stream, (u64, u64, RecordId, RecordId)> =
-        std::collections::BTreeMap::new();
-    for piece in &reader.snapshot().pieces {
-        for summary in piece.streams() {
-            let sum = all.entry((*summary.stream).clone()).or_insert((0, 0, RecordId::MAX, RecordId::MIN));
-            sum.0 += summary.records;
-            sum.1 += summary.payload_bytes;
-            sum.2 = sum.2.min(summary.low);
-            sum.3 = sum.3.max(summary.high);
-        }
-    }
-    all.into_iter()
-        .map(|(stream, (records, bytes, low, high))| StreamInfo {
-            topic: stream.topic().to_owned(),
-            labels: labels_of(&stream),
-            records: Some(records),
-            bytes: Some(bytes),
-            first: Some(rfc3339_ms(low.time_ms())),
-            last: Some(rfc3339_ms(high.time_ms())),
-        })
-        .collect()
 }

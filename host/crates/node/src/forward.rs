@@ -60,6 +60,7 @@ impl Sink for RemoteSink {
         let durability = match durability {
             Durability::Received => backend::Durability::Received,
             Durability::Stored => backend::Durability::Stored,
+            Durability::Replicated => backend::Durability::Replicated,
         };
         Box::pin(async move { nodes.deliver(entry.batches, durability, &stop).await })
     }

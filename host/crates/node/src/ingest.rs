@@ -1,6 +1,6 @@
 //! The ingest role: ids for what arrives, room in the commit queue, and the wait for durability.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Semaphore, oneshot};
@@ -10,11 +10,12 @@ use weir_record::mint::TimeBounds;
 use weir_record::split::Part;
 use weir_record::stream::PART_LABEL;
 use weir_record::{Batch, BatchError, BatchFlags, Minter, RecordId, Stream};
-use weir_storage::committer::CommitterMetrics;
-use weir_storage::{CommitError, Committer, Entry};
+use weir_storage::committer::{CommitterMetrics, Stored};
+use weir_storage::{CommitError, Committer, Entry, Leaving, LogError, Piece, Released};
 
 use crate::clock;
 use crate::config::Durability;
+use crate::handover::Handover;
 use crate::metrics::Metrics;
 
 /// Event times are bounded by this when retention keeps everything: ten years.
@@ -28,6 +29,8 @@ pub(crate) struct Ingest {
     /// One permit per KiB that may wait; entries are bounded by the least charge.
     room: Arc<Semaphore>,
     retention_ms: u64,
+    /// Who tells when records lie on enough stores. Set before anybody sends.
+    handover: OnceLock<Arc<Handover>>,
     metrics: Arc<Metrics>,
 }
 
@@ -61,8 +64,15 @@ impl Ingest {
             minter: Mutex::new(Minter::new(floor)),
             room: Arc::new(Semaphore::new(ROOM_KIB)),
             retention_ms: retention_ms.unwrap_or(RETENTION_UNBOUNDED_MS),
+            handover: OnceLock::new(),
             metrics,
         })
+    }
+
+    /// Sets who tells when records lie on enough stores.
+    pub(crate) fn hand_over_to(&self, handover: Arc<Handover>) {
+        // Set once, when the roles are put together.
+        let _ = self.handover.set(handover);
     }
 
     /// Which event times are taken now.
@@ -102,10 +112,10 @@ impl Ingest {
 
         let (done, held) = oneshot::channel();
         let metrics = self.metrics.clone();
-        let finished = Box::new(move |result: Result<(), CommitError>| {
+        let finished = Box::new(move |result: Result<Stored, CommitError>| {
             drop(permit);
             match &result {
-                Ok(()) => counts.iter().for_each(|(topic, records, bytes)| {
+                Ok(_) => counts.iter().for_each(|(topic, records, bytes)| {
                     metrics.count_in(&source, topic, *records, *bytes);
                 }),
                 Err(error) => {
@@ -130,31 +140,48 @@ impl Ingest {
         if durability == Durability::Received {
             return Ok(());
         }
-        match held.await {
-            Ok(result) => result.map_err(StoreError::Commit),
-            Err(_) => Err(StoreError::Closed),
+        let stored = match held.await {
+            Ok(result) => result.map_err(StoreError::Commit)?,
+            Err(_) => return Err(StoreError::Closed),
+        };
+        if durability == Durability::Replicated
+            && let (Some(piece), Some(handover)) = (stored.piece, self.handover.get())
+        {
+            handover.replicated(piece).await;
         }
+        Ok(())
+    }
+
+    /// Completes the piece of the log that is being written, if it has records.
+    pub(crate) async fn complete_piece(&self) -> Result<(), LogError> {
+        let (done, completed) = oneshot::channel();
+        let tell = Box::new(move |result| drop(done.send(result)));
+        match self.committer.read().as_ref() {
+            Some(committer) => committer.complete(tell),
+            None => return Err(LogError::Closed),
+        }
+        completed.await.unwrap_or(Err(LogError::Closed)).map(drop)
+    }
+
+    /// The pieces of the log that are about to leave it.
+    pub(crate) fn pieces(&self, leaving: &[Leaving]) -> Vec<Arc<Piece>> {
+        let committer = self.committer.read();
+        let complete = committer.as_ref().map(|open| open.reader().complete()).unwrap_or_default();
+        complete
+            .into_iter()
+            .filter(|piece| leaving.iter().any(|left| left.piece == piece.identity()))
+            .collect()
+    }
+
+    /// Has the log let go of pieces. Blocks.
+    pub(crate) fn release(&self, leaving: Vec<Leaving>) -> Result<Released, LogError> {
+        self.committer.read().as_ref().map_or(Err(LogError::Closed), |open| open.release_and_wait(leaving))
     }
 
     /// Accepts entries of a source again after one of them failed.
     pub(crate) fn resume(&self, source: &str) {
         if let Some(committer) = self.committer.read().as_ref() {
             committer.resume(source);
-        }
-    }
-
-    /// Deletes whole pieces that are older than `keep_from`, and the oldest above `bytes_max`.
-    pub(crate) async fn expire(&self, keep_from: RecordId, bytes_max: u64) {
-        let (done, expired) = oneshot::channel();
-        let tell = Box::new(move |result| {
-            let _ = done.send(result);
-        });
-        match self.committer.read().as_ref() {
-            Some(committer) => committer.expire(keep_from, bytes_max, tell),
-            None => return,
-        }
-        if let Ok(Err(error)) = expired.await {
-            tracing::warn!(%error, "retention could not delete; it tries again in a minute");
         }
     }
 

@@ -3,20 +3,33 @@
 //! The only crate that decides by the wall clock or draws entropy. It decides nothing that a pure crate could
 //! decide.
 
+mod announce;
 mod backend;
+mod catalog;
 mod clock;
 pub mod config;
 mod forward;
+mod handover;
+mod histogram;
 mod idempotency;
 mod ingest;
+mod ingest_role;
 mod inspect;
 mod logging;
 mod metrics;
+mod peers;
+mod pulling;
 mod queries;
+mod remember;
 mod run;
+mod sealing;
+mod serving;
 mod shutdown;
+mod snapshots;
 mod sources;
+mod tail;
 mod tcp_lines;
+mod upkeep;
 
 pub use inspect::{InspectError, PluginNeed, PluginSummary, inspect};
 pub use run::{RunError, RunOptions, run};

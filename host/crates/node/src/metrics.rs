@@ -79,6 +79,30 @@ pub(crate) struct Metrics {
     pub(crate) plugin_values: GaugeVec,
     /// Free bytes of the disk that holds the data.
     pub(crate) disk_free_bytes: Gauge,
+    /// Origins that enough stores have confirmed.
+    pub(crate) handed_over: IntCounter,
+    /// Origins that a store could not take, counted at the ingest node.
+    pub(crate) handover_failed: IntCounter,
+    /// Origins that wait for stores.
+    pub(crate) backlog_origins: IntGauge,
+    /// Bytes of their files.
+    pub(crate) backlog_bytes: IntGauge,
+    /// Seconds since the oldest of them was offered.
+    pub(crate) backlog_age_seconds: Gauge,
+    /// Origins with which a store fails again and again.
+    pub(crate) backlog_poisoned: IntGauge,
+    /// Origins that this store has taken.
+    pub(crate) pulled: IntCounter,
+    /// Origins that this store could not take.
+    pub(crate) pull_failed: IntCounter,
+    /// Segments of the store.
+    pub(crate) store_segments: IntGauge,
+    /// Bytes of their files.
+    pub(crate) store_bytes: IntGauge,
+    /// 1 while the store refuses origins for want of room.
+    pub(crate) store_full: IntGauge,
+    /// Bytes that compaction has written.
+    pub(crate) compacted_bytes: Gauge,
 }
 
 /// Seconds, from half a millisecond to ten seconds.
@@ -217,6 +241,30 @@ impl Metrics {
                 Opts::new("weir_plugin_value", "Values that plugins report themselves."),
                 &["source", "name"],
             )),
+            handed_over: list
+                .counter("weir_handed_over_origins_total", "Origins that enough stores have confirmed."),
+            handover_failed: list.counter(
+                "weir_handover_failed_total",
+                "Times that a store could not take an origin of this node.",
+            ),
+            backlog_origins: list.gauge("weir_backlog_origins", "Origins that wait for stores."),
+            backlog_bytes: list.gauge("weir_backlog_bytes", "Bytes of the origins that wait for stores."),
+            backlog_age_seconds: list.add(Gauge::with_opts(Opts::new(
+                "weir_backlog_age_seconds",
+                "Time since the oldest origin that waits was offered.",
+            ))),
+            backlog_poisoned: list
+                .gauge("weir_backlog_poisoned_origins", "Origins with which a store fails again and again."),
+            pulled: list.counter("weir_pulled_origins_total", "Origins that this store has taken."),
+            pull_failed: list
+                .counter("weir_pull_failed_total", "Times that this store could not take an origin."),
+            store_segments: list.gauge("weir_store_segments", "Segments of the store."),
+            store_bytes: list.gauge("weir_store_bytes", "Bytes of the segments of the store."),
+            store_full: list.gauge("weir_store_full", "1 while the store takes nothing for want of room."),
+            compacted_bytes: list.add(Gauge::with_opts(Opts::new(
+                "weir_store_compacted_bytes",
+                "Bytes that compaction has written since the start.",
+            ))),
             disk_free_bytes: list
                 .add(Gauge::new("weir_disk_free_bytes", "Free bytes of the disk that holds the data.")),
             registry,

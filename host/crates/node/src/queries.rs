@@ -1,41 +1,55 @@
-//! The query role: compiles, waits for a place, runs on the engine's threads, hands rows to the client.
+//! The query role: compiles, waits for a place, plans over the nodes that hold records, hands rows to the client.
 
-use std::ops::ControlFlow;
+mod local;
+mod merger;
+mod planner;
+mod remote;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use weir_api::backend::{ApiError, ErrorKind, QueryAnswer, QueryRequest};
-use weir_engine::{Cancel, Engine, EngineError, Plan};
-use weir_query::{Matcher, Stats};
-use weir_record::limits::{QUERIES_RUNNING_MAX, QUERIES_WAITING_MAX};
-use weir_storage::LogReader;
+use weir_engine::Plan;
+use weir_query::{Matcher, Missing, Order, Rows, Stats};
+use weir_record::RecordId;
+use weir_record::limits::{PLANS_MAX, QUERIES_RUNNING_MAX, QUERIES_WAITING_MAX};
 
 use crate::metrics::Metrics;
+pub(crate) use local::{Kind, Local};
+use merger::Merger;
+pub(crate) use planner::Planner;
+use planner::{Planned, Reach, Search};
 
-/// Chunks of rows between the engine and the client: enough that neither waits for the other's scheduling.
+/// Chunks of rows between two stages: enough that neither waits for the other's scheduling.
 const CHUNKS_AHEAD: usize = 4;
 
-/// Runs queries over the ingest log.
+/// Runs queries over this node, and over others when there are any.
 pub(crate) struct Queries {
-    engine: Arc<Engine>,
-    reader: LogReader,
+    local: Arc<Local>,
+    /// `None` for a node that is alone.
+    planner: Option<Arc<Planner>>,
     running: Arc<Semaphore>,
     waiting: AtomicUsize,
     metrics: Arc<Metrics>,
 }
 
+/// A part of an answer under way.
+struct Stream {
+    /// What to call its node.
+    node: String,
+    rows: mpsc::Receiver<Rows>,
+    /// How it ended; sent after the last rows.
+    done: oneshot::Receiver<Result<Stats, String>>,
+    range: (RecordId, RecordId),
+}
+
 impl Queries {
-    /// A query role over what `reader` sees.
-    pub(crate) fn new(engine: Engine, reader: LogReader, metrics: Arc<Metrics>) -> Queries {
-        Queries {
-            engine: Arc::new(engine),
-            reader,
-            running: Arc::new(Semaphore::new(QUERIES_RUNNING_MAX)),
-            waiting: AtomicUsize::new(0),
-            metrics,
-        }
+    /// A query role over this node and those that the planner knows.
+    pub(crate) fn new(local: Arc<Local>, planner: Option<Arc<Planner>>, metrics: Arc<Metrics>) -> Queries {
+        let running = Arc::new(Semaphore::new(QUERIES_RUNNING_MAX));
+        Queries { local, planner, running, waiting: AtomicUsize::new(0), metrics }
     }
 
     /// Starts a query; its rows come through the answer.
@@ -47,32 +61,93 @@ impl Queries {
             Plan { matcher, from: request.from, to: request.to, limit: request.limit, order: request.order };
         let (send, rows) = mpsc::channel(CHUNKS_AHEAD);
         let (finish, done) = oneshot::channel();
-        let cancel = Cancel::new();
-        let watcher = tokio::spawn({
-            let (token, cancel) = (request.cancel.clone(), cancel.clone());
-            async move {
-                token.cancelled().await;
-                cancel.cancel();
-            }
-        });
-        let run = Run {
-            engine: self.engine.clone(),
-            snapshot: self.reader.snapshot(),
-            metrics: self.metrics.clone(),
+        let metrics = self.metrics.clone();
+        let Some(planner) = &self.planner else {
+            let searched = self.local.all(plan, &request.cancel, send);
+            tokio::spawn(async move {
+                let started = Instant::now();
+                metrics.queries_running.inc();
+                let result = searched.await;
+                metrics.queries_running.dec();
+                count(&metrics, started, &result);
+                drop(place);
+                // The client may have gone; then nobody asks how it ended.
+                let _ = finish.send(result);
+            });
+            return Ok(QueryAnswer { rows, done, partial: false });
         };
+        let started = Instant::now();
+        let (streams, missing) = self.open(planner, &request, &plan).await?;
+        let partial = !missing.is_empty();
+        let order = request.order;
+        let limit = request.limit;
+        metrics.queries_running.inc();
         tokio::task::spawn_blocking(move || {
-            let mut sink = |chunk| match send.blocking_send(chunk) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
-            };
-            let result = run.to_the_end(&plan, &cancel, &mut sink);
+            let result = merge(streams, missing, order, limit, &send);
             drop(send);
-            watcher.abort();
+            metrics.queries_running.dec();
+            count(&metrics, started, &result);
             drop(place);
-            // The client may have gone; then nobody asks how it ended.
             let _ = finish.send(result);
         });
-        Ok(QueryAnswer { rows, done, partial: false })
+        Ok(QueryAnswer { rows, done, partial })
+    }
+
+    /// Plans, and opens every part. What is gone meanwhile is planned anew.
+    async fn open(
+        &self,
+        planner: &Arc<Planner>,
+        request: &QueryRequest,
+        plan: &Plan,
+    ) -> Result<(Vec<Stream>, Vec<Missing>), ApiError> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let Planned { searches, mut missing } = planner.plan(request.from, request.to).await;
+            let mut streams = Vec::with_capacity(searches.len());
+            let mut gone = Vec::new();
+            for search in searches {
+                match self.open_one(&search, request, plan).await {
+                    Ok(stream) => streams.push(stream),
+                    Err(why) => gone.push((search, why)),
+                }
+            }
+            if gone.is_empty() {
+                return Ok((streams, missing));
+            }
+            if attempt < PLANS_MAX {
+                for (search, why) in &gone {
+                    tracing::debug!(node = search.node, why, "a part of a query is gone; it is planned anew");
+                }
+                planner.look_again(gone.iter().map(|(search, _)| search)).await;
+                continue;
+            }
+            for (search, why) in gone {
+                let (node, place) = (search.node, "what it was to search".to_owned());
+                missing.push(Missing { node, place, from: request.from, to: request.to, why });
+            }
+            return Ok((streams, missing));
+        }
+    }
+
+    async fn open_one(&self, search: &Search, request: &QueryRequest, plan: &Plan) -> Result<Stream, String> {
+        let (send, rows) = mpsc::channel(CHUNKS_AHEAD);
+        let (finish, done) = oneshot::channel();
+        let range = (request.from, request.to);
+        match &search.reach {
+            Reach::Own(pinned) => {
+                let searched =
+                    self.local.some(pinned, search.log, &search.units, plan.clone(), &request.cancel, send);
+                tokio::spawn(async move {
+                    let _ = finish.send(searched.await.map_err(|error| error.to_string()));
+                });
+            }
+            Reach::Peer { peer, token } => {
+                let body = remote::open(peer, *token, search, request).await?;
+                tokio::spawn(remote::follow(body, send, finish, request.cancel.clone()));
+            }
+        }
+        Ok(Stream { node: search.node.clone(), rows, done, range })
     }
 
     async fn place(&self, request: &QueryRequest) -> Result<OwnedSemaphorePermit, ApiError> {
@@ -93,45 +168,83 @@ impl Queries {
     }
 }
 
-struct Run {
-    engine: Arc<Engine>,
-    snapshot: weir_storage::Snapshot,
-    metrics: Arc<Metrics>,
-}
-
-impl Run {
-    fn to_the_end(
-        &self,
-        plan: &Plan,
-        cancel: &Cancel,
-        sink: &mut dyn FnMut(weir_query::Rows) -> ControlFlow<()>,
-    ) -> Result<Stats, ApiError> {
-        let started = Instant::now();
-        self.metrics.queries_running.inc();
-        let result = self.engine.run(plan, &self.snapshot, cancel, sink);
-        self.metrics.queries_running.dec();
-        let outcome = match &result {
-            Ok(stats) => {
-                self.metrics.query_scanned_bytes.inc_by(stats.bytes_scanned);
-                self.metrics.query_skipped_bytes.inc_by(stats.bytes_skipped);
-                if stats.complete {
-                    "complete"
-                } else {
-                    self.metrics.partial_queries.inc();
-                    "partial"
+/// Merges parts until all have ended or the client has enough. Blocks.
+fn merge(
+    mut streams: Vec<Stream>,
+    missing: Vec<Missing>,
+    order: Order,
+    limit: Option<u64>,
+    send: &mpsc::Sender<Rows>,
+) -> Result<Stats, ApiError> {
+    let started = Instant::now();
+    let mut merger = Merger::new(order, streams.len());
+    let mut broken: Vec<(usize, String)> = Vec::new();
+    let mut sent = 0;
+    let mut is_wanted = true;
+    loop {
+        let rows = merger.next(limit.unwrap_or(u64::MAX) - sent);
+        if !rows.is_empty() {
+            sent += rows.count() as u64;
+            is_wanted = send.blocking_send(rows).is_ok();
+        } else if let Some(number) = merger.waits_for() {
+            match streams[number].rows.blocking_recv() {
+                Some(rows) => {
+                    if let Err(error) = merger.push(number, rows) {
+                        return Err(ApiError::internal(format!("{}: {error}", streams[number].node)));
+                    }
                 }
+                None => merger.end(number),
             }
-            Err(_) => "failed",
-        };
-        self.metrics.query_seconds.with_label_values(&[outcome]).observe(started.elapsed().as_secs_f64());
-        result.map_err(|error| failed(&error))
+        } else {
+            break;
+        }
+        if !is_wanted || limit.is_some_and(|limit| sent >= limit) {
+            break;
+        }
     }
+    let limited = limit.is_some_and(|limit| sent >= limit);
+    let mut stats = Stats::default();
+    for (number, stream) in streams.into_iter().enumerate() {
+        let Stream { node, rows, done, range } = stream;
+        // Whoever still sends is told that nobody listens.
+        drop(rows);
+        match done.blocking_recv() {
+            Ok(Ok(part)) => stats.merge(&node, part),
+            // What was not needed is not missed.
+            _ if limited || !is_wanted => {}
+            Ok(Err(why)) => broken.push((number, why.clone())),
+            Err(_) => broken.push((number, "it ended without saying how".into())),
+        }
+        if let Some((_, why)) = broken.pop() {
+            let place = "the rest of its answer".to_owned();
+            stats.miss(Missing { node, place, from: range.0, to: range.1, why });
+        }
+    }
+    for missing in missing {
+        stats.miss(missing);
+    }
+    stats.records_matched = sent;
+    stats.limited = limited;
+    stats.repeats += merger.repeats();
+    stats.conflicts = merger.conflicts();
+    stats.duration_ms = started.elapsed().as_millis() as u64;
+    Ok(stats)
 }
 
-fn failed(error: &EngineError) -> ApiError {
-    match error {
-        EngineError::Cancelled => ApiError::new(ErrorKind::Unavailable, "cancelled", error.to_string()),
-        other => ApiError::new(ErrorKind::TooMany, "query_too_large", other.to_string())
-            .hint("narrow the time range, or set a limit"),
-    }
+/// A query in the metrics.
+fn count(metrics: &Metrics, started: Instant, result: &Result<Stats, ApiError>) {
+    let outcome = match result {
+        Ok(stats) => {
+            metrics.query_scanned_bytes.inc_by(stats.bytes_scanned);
+            metrics.query_skipped_bytes.inc_by(stats.bytes_skipped);
+            if stats.complete {
+                "complete"
+            } else {
+                metrics.partial_queries.inc();
+                "partial"
+            }
+        }
+        Err(_) => "failed",
+    };
+    metrics.query_seconds.with_label_values(&[outcome]).observe(started.elapsed().as_secs_f64());
 }

@@ -8,35 +8,38 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use weir_api::{Server, ServerOptions};
+use weir_api::{ClusterKey, Server, ServerOptions};
 use weir_engine::{Engine, EngineOptions};
 use weir_plugin_runtime::{Runtime, RuntimeOptions};
+use weir_record::Stream;
 use weir_record::limits::QUERY_MEMORY_BYTES_MAX;
 use weir_record::stream::DEFAULT_TOPIC;
-use weir_record::{RecordId, Stream};
-use weir_storage::committer::CommitObserver;
-use weir_storage::ingest_log::Committed;
-use weir_storage::{Committer, CommitterOptions, DataDir, IngestLog, LogOptions, Recovery};
+use weir_replication::StoreNode;
+use weir_storage::{DataDir, Store, StoreOptions};
 
 use crate::EmbeddedPlugin;
+use crate::announce::Announced;
 use crate::backend::NodeBackend;
-use crate::clock;
-use crate::config::{Config, Listen, Retention};
+use crate::config::{Config, Listen};
 use crate::forward::RemoteSink;
 use crate::idempotency::Answers;
-use crate::ingest::Ingest;
+use crate::ingest_role::IngestRole;
 use crate::metrics::Metrics;
-use crate::queries::Queries;
+use crate::peers::Peers;
+use crate::pulling::Pulling;
+use crate::queries::{Local, Planner, Queries};
+use crate::remember;
+use crate::serving::Serving;
 use crate::shutdown::{Signals, leave_on_second};
+use crate::snapshots::{Holder, Snapshots};
 use crate::sources::Sources;
 use crate::sources::sink::{LocalSink, Sink};
+use crate::tail::Merged;
 use crate::tcp_lines::{LinePort, Mode};
+use crate::upkeep::{self, Expiring};
 
 /// How long shutdown may take: the sources' last words, requests under way, the last commit.
 const DRAIN: Duration = Duration::from_secs(10);
-
-/// How often retention looks for pieces to delete.
-const RETENTION_PERIOD: Duration = Duration::from_mins(1);
 
 /// A process to run.
 pub struct RunOptions {
@@ -71,6 +74,23 @@ pub enum RunError {
         /// Why not.
         source: weir_api::BindError,
     },
+    /// The key of the cluster cannot be used.
+    #[error("cluster.key_file {}: {why}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] weir_storage::StoreError),
+    /// What was sealed cannot be opened.
+    #[error(transparent)]
+    Backlog(#[from] weir_storage::BacklogError),
+    /// Units cannot be cut as the configuration says.
+    #[error("retention.rules: {0}")]
+    Units(#[from] weir_segment::unit::UnitError),
     /// A URL to forward to is not one.
     #[error(transparent)]
     Forward(#[from] weir_api::client::ClientError),
@@ -88,7 +108,7 @@ pub enum RunError {
 /// Runs a process to its end.
 pub fn run(options: RunOptions) -> Result<(), RunError> {
     // A forwarder stands in pipes: it speaks when something is wrong.
-    crate::logging::start(if options.config.roles.ingest { "info" } else { "warn" });
+    crate::logging::start(if options.config.roles.is_node() { "info" } else { "warn" });
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Start)?;
     let result = runtime.block_on(start(options));
@@ -100,81 +120,154 @@ pub fn run(options: RunOptions) -> Result<(), RunError> {
 async fn start(options: RunOptions) -> Result<(), RunError> {
     let signals = Signals::take().map_err(RunError::Start)?;
     let metrics = Arc::new(Metrics::new(options.version));
-    if options.config.roles.ingest {
+    if options.config.roles.is_node() {
         node(options, signals, metrics).await
     } else {
         forwarder(options, signals, metrics).await
     }
 }
 
-/// A node with the ingest, store and query roles.
+/// A node: it keeps a data directory and has an API.
 async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) -> Result<(), RunError> {
     let config = &options.config;
     let data_dir = DataDir::open(&config.data_dir, fastrand::u64(..))?;
-    let listen =
-        config.listen.api.ok_or_else(|| RunError::Sources("an ingest node needs listen.api".into()))?;
+    let listen = config.listen.api.ok_or_else(|| RunError::Sources("a node needs listen.api".into()))?;
     let server = Server::bind(listen, ServerOptions::default())?;
     let line_ports = line_ports(config.listen)?;
+    let key = cluster_key(config)?;
+    let peers = Peers::new(&config.cluster.peers, key.as_ref())?;
+    let (failed, mut has_failed) = watch::channel(None);
 
-    let log_options = LogOptions {
-        piece_bytes: config.storage.piece_bytes,
-        full_at_percent: u64::from(config.storage.full_at_percent),
-        resume_at_percent: u64::from(config.storage.resume_at_percent),
-        ..LogOptions::new(data_dir.node(), fastrand::u64(..))
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    let announced = Arc::new(Announced::new(data_dir.node(), fastrand::u64(..)));
+    let stores = watch::Sender::new(1);
+    let ingest_role = if config.roles.ingest {
+        Some(IngestRole::open(config, &data_dir, &announced, &stores, failed.clone(), &metrics)?)
+    } else {
+        None
     };
-    let (log, recovery) = IngestLog::open(data_dir.disk(), data_dir.path(), log_options)?;
-    tell_recovery(&data_dir, &recovery, &metrics);
-    let reader = log.reader();
-    let (poisoned, mut log_failed) = watch::channel(None);
-    let observer = Arc::new(ToMetrics { metrics: metrics.clone(), poisoned });
-    let committer = Committer::start(log, CommitterOptions::new(observer)).map_err(RunError::Start)?;
-    let ingest = Ingest::new(committer, recovery.highest_id, config.retention.age_ms, metrics.clone());
-
+    let store =
+        if config.roles.store { Some(open_store(config, &data_dir, &announced, &metrics)?) } else { None };
+    let holder = Holder {
+        node: data_dir.node(),
+        ingest: ingest_role.as_ref().map(IngestRole::held),
+        store: store.clone(),
+        announced: Arc::clone(&announced),
+    };
     let engine = Engine::new(EngineOptions { workers: cores(), memory_bytes_max: QUERY_MEMORY_BYTES_MAX })
         .map_err(RunError::Start)?;
-    let stop = CancellationToken::new();
+    let local = Arc::new(Local::new(engine, holder.clone()));
+    let has_others = !config.cluster.peers.is_empty();
+    let planner = (config.roles.query && has_others).then(|| {
+        let remembered = remember::read(data_dir.path());
+        Planner::new(data_dir.node(), holder.clone(), peers.clone(), retention_ms(config), remembered)
+    });
+    let ingest = ingest_role.as_ref().map(|role| role.ingest.clone());
+    let handover = ingest_role.as_ref().map(|role| role.handover.clone());
+    let tails = ingest_role.as_ref().map(|role| role.tails.clone());
+    let capacity_bytes = data_dir.disk().space(data_dir.path()).map_or(0, |space| space.total_bytes);
+    let serving = Arc::new(Serving {
+        node: data_dir.node(),
+        incarnation: announced.incarnation,
+        version: options.version,
+        roles: config.roles,
+        zone: config.cluster.zone.clone(),
+        capacity_bytes,
+        replication: config.cluster.replication,
+        key,
+        announced: announced.clone(),
+        handover: handover.clone(),
+        store: store.clone(),
+        local: local.clone(),
+        snapshots: Snapshots::default(),
+        tails: tails.clone(),
+    });
+
     let (stopping, stopping_seen) = watch::channel(false);
     let runtime = plugin_runtime(Some(data_dir.plugins_dir()))?;
     let sources = Sources::new(config, &options.embedded, runtime, metrics.clone());
     let backend = Arc::new(NodeBackend {
         ingest: ingest.clone(),
-        queries: Queries::new(engine, reader.clone(), metrics.clone()),
-        reader,
+        handover: handover.clone(),
+        queries: Queries::new(local, planner.clone(), metrics.clone()),
+        tails: Merged::new(tails, peers.clone(), data_dir.node()),
+        holder,
+        serving,
         sources: sources.clone(),
         answers: Answers::default(),
         metrics: metrics.clone(),
+        replicates: has_others || config.roles.store,
         data_dir: data_dir.path().to_owned(),
         ready: AtomicBool::new(false),
         stopping: stopping_seen,
     });
     let address = server.address();
     let serving = tokio::spawn(server.serve(backend.clone(), stop.clone()));
-    let retention = tokio::spawn(keep(ingest.clone(), config.retention));
-    let sink: Arc<dyn Sink> = if config.forward_to.is_empty() {
-        Arc::new(LocalSink::new(ingest.clone(), "source", stop.clone()))
-    } else {
-        Arc::new(RemoteSink::new(&config.forward_to, stop.clone())?)
+
+    tasks.spawn(peers.clone().follow(data_dir.node(), stop.clone()));
+    tasks.spawn(count_stores(peers.clone(), config.roles.store, stores, stop.clone()));
+    let mut cursors = std::collections::BTreeMap::new();
+    if let Some(role) = ingest_role {
+        cursors = role.cursors.clone();
+        tasks.spawn(role.into_sealing(config, &stop));
+    }
+    if let Some(store) = &store {
+        let placed = StoreNode {
+            node: data_dir.node(),
+            capacity_bytes,
+            zone: config.cluster.zone.clone(),
+            draining: false,
+            full: false,
+        };
+        let pulling = Pulling {
+            node: data_dir.node(),
+            store: store.clone(),
+            announced,
+            peers: peers.clone(),
+            own: handover.clone(),
+            placed,
+            replication: config.cluster.replication,
+            puller: parking_lot::Mutex::new(weir_replication::Puller::new(data_dir.node())),
+            wake: tokio::sync::Notify::new(),
+            metrics: metrics.clone(),
+        };
+        tasks.spawn(Arc::new(pulling).run(stop.clone()));
+        tasks.spawn(upkeep::compact(store.clone(), stop.clone()));
+        tasks.spawn(upkeep::watch_poison(store.poison(), failed.clone(), stop.clone()));
+    }
+    let expiring = Expiring { retention: config.retention.clone(), store, handover, wake: Arc::default() };
+    tasks.spawn(expiring.run(stop.clone()));
+    if let Some(planner) = planner {
+        tasks.spawn(remember::keep(planner, data_dir.path().to_owned(), stop.clone()));
+    }
+
+    let sink: Option<Arc<dyn Sink>> = match (&ingest, config.forward_to.is_empty()) {
+        (_, false) => Some(Arc::new(RemoteSink::new(&config.forward_to, stop.clone())?)),
+        (Some(ingest), true) => Some(Arc::new(LocalSink::new(ingest.clone(), "source", stop.clone()))),
+        (None, true) => None,
     };
-    let tasks = sources.start(&sink, recovery.cursors, &stop);
+    let source_tasks = sink.map(|sink| sources.start(&sink, cursors, &stop)).unwrap_or_default();
     backend.ready.store(true, Ordering::Release);
     tracing::info!("listening on http://{address} with the page at /ui/");
     let stream =
         Stream::new(DEFAULT_TOPIC, [("", ""); 0]).map_err(|error| RunError::Sources(error.to_string()))?;
     let mut lines = JoinSet::new();
-    for port in line_ports {
+    for (port, ingest) in line_ports.into_iter().zip(ingest.iter().cycle()) {
         tracing::info!("{}", port.told());
         lines.spawn(port.serve(ingest.clone(), stream.clone(), metrics.clone(), stop.clone()));
     }
-    tracing::info!(version = options.version, "ready");
+    let roles: Vec<&str> = config.roles.names().collect();
+    tracing::info!(version = options.version, roles = roles.join(","), "ready");
 
-    let failed = tokio::select! {
+    let failure = tokio::select! {
         name = signals.next() => {
             tracing::info!(signal = name, "stopping: send it again to leave at once");
             None
         }
-        reason = log_failed.wait_for(Option::is_some) => reason.ok().and_then(|reason| reason.clone()),
+        reason = has_failed.wait_for(Option::is_some) => reason.ok().and_then(|reason| reason.clone()),
     };
-    if let Some(reason) = failed {
+    if let Some(reason) = failure {
         // Nothing is acknowledged any more, so there is nothing to drain.
         return Err(RunError::LogFailed(reason));
     }
@@ -182,17 +275,68 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     leave_on_second(signals, drained.clone());
     let _ = stopping.send(true);
     stop.cancel();
-    finish(tasks, "a source").await;
+    finish(source_tasks, "a source").await;
     finish(lines, "a connection that sends lines").await;
     let _ = tokio::time::timeout(DRAIN, serving).await;
-    retention.abort();
-    let closed = tokio::task::spawn_blocking(move || ingest.close()).await;
+    finish(tasks, "a role").await;
+    let closed = tokio::task::spawn_blocking(move || ingest.iter().for_each(|ingest| ingest.close())).await;
     drained.cancel();
     if closed.is_err() {
         return Err(RunError::LogFailed("closing it ended in a panic".into()));
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The key of the cluster, if one is configured.
+fn cluster_key(config: &Config) -> Result<Option<ClusterKey>, RunError> {
+    let Some(path) = &config.cluster.key_file else { return Ok(None) };
+    let unusable = |why: String| RunError::Key { path: path.clone(), why };
+    let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+    ClusterKey::parse(&text).map(Some).map_err(|error| unusable(error.to_string()))
+}
+
+/// Opens the store, and has everything that it holds announced.
+fn open_store(
+    config: &Config,
+    data_dir: &DataDir,
+    announced: &Arc<Announced>,
+    metrics: &Metrics,
+) -> Result<Store, RunError> {
+    let options = StoreOptions {
+        full_at_percent: u64::from(config.storage.full_at_percent),
+        resume_at_percent: u64::from(config.storage.resume_at_percent),
+        ..StoreOptions::default()
+    };
+    let (store, recovery) = Store::open(data_dir.disk(), data_dir.path(), options)?;
+    for moved in &recovery.quarantined {
+        metrics.quarantined.inc();
+        tracing::warn!("quarantined: {moved}");
+    }
+    for (class, below_ms) in store.watermarks() {
+        announced.store.with(|holdings| drop(holdings.expire(&class, below_ms)));
+    }
+    let feed = Arc::clone(announced);
+    store.watch(move |change| feed.store.follow(change));
+    tracing::info!(bytes = store.bytes(), units = store.units().len(), "store opened");
+    Ok(store)
+}
+
+/// Follows how many stores there are, for who spreads records over them.
+async fn count_stores(peers: Arc<Peers>, own: bool, stores: watch::Sender<usize>, stop: CancellationToken) {
+    let mut changed = peers.changed.subscribe();
+    loop {
+        let live = peers.stores(None).len() + usize::from(own);
+        stores.send_if_modified(|known| std::mem::replace(known, live.max(1)) != live.max(1));
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = changed.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+fn retention_ms(config: &Config) -> u64 {
+    config.retention.age_ms.unwrap_or(u64::MAX)
 }
 
 /// A process that only ships what its sources bring.
@@ -235,57 +379,6 @@ fn line_ports(listen: Listen) -> Result<Vec<LinePort>, RunError> {
         }
     }
     Ok(ports)
-}
-
-/// What recovery found, one line each: the operator should not have to look for it.
-fn tell_recovery(data_dir: &DataDir, recovery: &Recovery, metrics: &Metrics) {
-    for moved in data_dir.quarantined().iter().chain(&recovery.quarantined) {
-        metrics.quarantined.inc();
-        tracing::warn!("quarantined: {moved}");
-    }
-    for damaged in &recovery.damaged {
-        metrics.damaged_frames.inc();
-        let file = damaged.file.display();
-        tracing::error!(%file, damaged.offset, damaged.bytes, "damaged: records in these bytes are lost");
-    }
-    if recovery.truncated_bytes > 0 {
-        tracing::info!(bytes = recovery.truncated_bytes, "cut off a torn tail: it was never acknowledged");
-    }
-    tracing::info!(recovery.pieces, recovery.records, "ingest log opened");
-}
-
-/// Commits as metrics, and the end of them as the end of the node.
-struct ToMetrics {
-    metrics: Arc<Metrics>,
-    poisoned: watch::Sender<Option<String>>,
-}
-
-impl CommitObserver for ToMetrics {
-    fn committed(&self, committed: &Committed) {
-        self.metrics.commits.inc();
-        self.metrics.fsync_seconds.observe(committed.sync.as_secs_f64());
-        self.metrics.disk_full.set(0);
-    }
-
-    fn poisoned(&self, reason: &str) {
-        self.metrics.fsync_errors.inc();
-        self.poisoned.send_replace(Some(reason.to_owned()));
-    }
-}
-
-/// Retention: whole pieces, once a minute.
-async fn keep(ingest: Arc<Ingest>, retention: Retention) {
-    if retention.age_ms.is_none() && retention.bytes.is_none() {
-        return;
-    }
-    let mut tick = tokio::time::interval(RETENTION_PERIOD);
-    loop {
-        tick.tick().await;
-        let keep_from = retention
-            .age_ms
-            .map_or(RecordId::MIN, |age| RecordId::lowest_at(clock::now_ms().saturating_sub(age)));
-        ingest.expire(keep_from, retention.bytes.unwrap_or(u64::MAX)).await;
-    }
 }
 
 async fn all(tasks: &mut JoinSet<()>) {

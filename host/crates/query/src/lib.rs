@@ -12,14 +12,18 @@
 
 extern crate alloc;
 
+pub mod fingerprint;
+pub mod histogram;
 pub mod language;
 pub mod matcher;
 pub mod rows;
 pub mod stats;
 pub mod time;
 
+pub use fingerprint::Fingerprint;
+pub use histogram::{Buckets, BucketsError, Histogram};
 pub use language::{Expr, ParseError, parse, parse_regex};
-pub use matcher::{CompileError, Matcher, StreamMatcher};
+pub use matcher::{CompileError, Matcher, Prune, RequiredWords, StreamClass, StreamMatcher};
 pub use rows::{Row, Rows};
 pub use stats::{Missing, Stats};
 pub use weir_record::merge::{NotAnOrder, Order};

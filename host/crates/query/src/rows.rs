@@ -35,6 +35,22 @@ impl Rows {
         Rows::default()
     }
 
+    /// Rows of their columns, which are those that the functions below return; `None` when they do not fit
+    /// each other: another number of ids, streams and ends, a stream that is not there, ends that go down or
+    /// end elsewhere than the arena.
+    pub fn from_columns(
+        ids: Vec<RecordId>,
+        streams: Vec<Arc<Stream>>,
+        stream_of: Vec<u32>,
+        ends: Vec<u32>,
+        arena: Vec<u8>,
+    ) -> Option<Rows> {
+        let counts_fit = ids.len() == stream_of.len() && ids.len() == ends.len();
+        let streams_fit = stream_of.iter().max().is_none_or(|&last| (last as usize) < streams.len());
+        let ends_fit = ends.is_sorted() && ends.last().map_or(0, |&end| end as usize) == arena.len();
+        (counts_fit && streams_fit && ends_fit).then_some(Rows { ids, streams, stream_of, ends, arena })
+    }
+
     /// Number of records.
     pub fn count(&self) -> usize {
         self.ids.len()
@@ -159,5 +175,30 @@ mod tests {
         assert_eq!(rows.get(3), None);
         assert_eq!((rows.count(), rows.payload_bytes()), (3, 3));
         assert_eq!(rows.bytes(), 3 + 3 * Rows::ROW_BYTES);
+    }
+
+    #[test]
+    fn columns_that_do_not_fit_each_other_are_no_rows() {
+        let none: [(&str, &str); 0] = [];
+        let stream = Arc::new(Stream::new("a", none).unwrap());
+        let of = |ids: usize, stream_of: &[u32], ends: &[u32], arena: &[u8]| {
+            let ids = alloc::vec![RecordId::MIN; ids];
+            let streams = alloc::vec![stream.clone()];
+            Rows::from_columns(ids, streams, stream_of.to_vec(), ends.to_vec(), arena.to_vec())
+        };
+        let rows = of(2, &[0, 0], &[1, 3], b"xyz").unwrap();
+        assert_eq!(rows.iter().map(|row| row.payload).collect::<Vec<_>>(), [&b"x"[..], b"yz"]);
+        assert_eq!(of(0, &[], &[], b"").map(|rows| rows.count()), Some(0));
+        for (ids, stream_of, ends, arena) in [
+            (1, &[0, 0][..], &[1, 3][..], &b"xyz"[..]),
+            (2, &[0], &[1, 3], b"xyz"),
+            (2, &[0, 0], &[3], b"xyz"),
+            (2, &[0, 1], &[1, 3], b"xyz"),
+            (2, &[0, 0], &[3, 1], b"x"),
+            (2, &[0, 0], &[1, 2], b"xyz"),
+            (0, &[], &[], b"x"),
+        ] {
+            assert_eq!(of(ids, stream_of, ends, arena), None, "{ids} {stream_of:?} {ends:?}");
+        }
     }
 }

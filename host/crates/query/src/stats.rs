@@ -20,16 +20,27 @@ pub struct Stats {
     pub conflicts: u64,
     /// Payload bytes of the records that were tested.
     pub bytes_scanned: u64,
-    /// Payload bytes that were passed over because of their time or stream, or because of the limit.
+    /// Payload bytes that were passed over because of their time or stream, because of the limit, because a
+    /// filter excluded them, or because their number was all that was asked for.
     pub bytes_skipped: u64,
-    /// Pieces that were read.
+    /// Those of the bytes skipped that a filter excluded.
+    pub bytes_pruned: u64,
+    /// Pieces of the log that were read.
     pub pieces_scanned: u64,
-    /// Pieces that were not.
+    /// Pieces of the log that were not.
     pub pieces_skipped: u64,
-    /// Batches with records that were tested.
+    /// Segments of which a block was read.
+    pub segments_scanned: u64,
+    /// Segments of which none was.
+    pub segments_skipped: u64,
+    /// Batches, and blocks of segments, with records that were tested.
     pub batches_scanned: u64,
-    /// Batches in the pieces read that were passed over.
+    /// Batches and blocks that were passed over.
     pub batches_skipped: u64,
+    /// Those of the batches and blocks skipped that a filter excluded.
+    pub batches_pruned: u64,
+    /// Filters that could not be read: what they might have excluded was searched.
+    pub filters_unreadable: u64,
     /// From the start of the query to its end.
     pub duration_ms: u64,
     /// Where the time went.
@@ -84,10 +95,15 @@ impl Default for Stats {
             conflicts: 0,
             bytes_scanned: 0,
             bytes_skipped: 0,
+            bytes_pruned: 0,
             pieces_scanned: 0,
             pieces_skipped: 0,
+            segments_scanned: 0,
+            segments_skipped: 0,
             batches_scanned: 0,
             batches_skipped: 0,
+            batches_pruned: 0,
+            filters_unreadable: 0,
             duration_ms: 0,
             stages: Stages::default(),
             limited: false,
@@ -109,6 +125,16 @@ impl Stats {
         }
     }
 
+    /// Adds what a node did for its part of the same query; what is missing there is named with the node.
+    /// Whoever merges the answers of nodes knows better than the sums how many records were sent, were repeats
+    /// or conflicts, and whether the limit was reached: it sets those itself.
+    pub fn merge(&mut self, node: &str, mut other: Stats) {
+        for missing in other.missing.iter_mut().filter(|missing| missing.node.is_empty()) {
+            missing.node.push_str(node);
+        }
+        self.add(other);
+    }
+
     /// Adds what another part of the same query did. Durations do not add up: the longer one counts.
     pub fn add(&mut self, other: Stats) {
         self.records_scanned += other.records_scanned;
@@ -117,10 +143,15 @@ impl Stats {
         self.conflicts += other.conflicts;
         self.bytes_scanned += other.bytes_scanned;
         self.bytes_skipped += other.bytes_skipped;
+        self.bytes_pruned += other.bytes_pruned;
         self.pieces_scanned += other.pieces_scanned;
         self.pieces_skipped += other.pieces_skipped;
+        self.segments_scanned += other.segments_scanned;
+        self.segments_skipped += other.segments_skipped;
         self.batches_scanned += other.batches_scanned;
         self.batches_skipped += other.batches_skipped;
+        self.batches_pruned += other.batches_pruned;
+        self.filters_unreadable += other.filters_unreadable;
         self.duration_ms = self.duration_ms.max(other.duration_ms);
         self.stages.plan_us += other.stages.plan_us;
         self.stages.scan_us += other.stages.scan_us;
@@ -154,5 +185,23 @@ mod tests {
         one.add(other);
         assert_eq!((one.records_scanned, one.duration_ms, one.complete), (3, 5, false));
         assert_eq!((one.missing.len(), one.missing_more), (QUERY_MISSING_MAX, 1));
+    }
+
+    #[test]
+    fn what_a_node_lacks_is_named_with_the_node() {
+        let part = |node: &str| Missing {
+            node: node.into(),
+            place: "x.zst, block 3".into(),
+            from: RecordId::MIN,
+            to: RecordId::MAX,
+            why: "checksum".into(),
+        };
+        let mut other = Stats { batches_pruned: 2, ..Stats::default() };
+        other.miss(part(""));
+        other.miss(part("c"));
+        let mut all = Stats { batches_pruned: 1, ..Stats::default() };
+        all.merge("b", other);
+        assert_eq!((all.complete, all.batches_pruned), (false, 3));
+        assert_eq!(all.missing, [part("b"), part("c")]);
     }
 }

@@ -1,7 +1,9 @@
 //! Every bound in weir, in one place, with its unit in the name.
 //!
 //! A limit that an operator may change has its default here and is passed on from the configuration;
-//! all others are fixed. The assertions at the end hold the relations between them.
+//! all others are fixed. `fit.rs` holds the relations between them.
+
+mod fit;
 
 /// Payload of one record. Longer input is split into parts that say so.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
@@ -66,8 +68,18 @@ pub const DISK_RESUME_BELOW_PERCENT: u64 = 2;
 /// Free space below which the node refuses new records, whatever the percentage says.
 pub const DISK_RESERVE_BYTES: u64 = 64 << 20;
 
+/// Time bucket of a unit.
+pub const UNIT_BUCKET_MS: u64 = 3_600_000;
+/// How long ago a bucket must have ended for its records to come so seldom that one partition is enough.
+pub const UNIT_LATE_AFTER_MS: u64 = 3_600_000;
 /// Partitions of a unit: a power of two.
 pub const UNIT_PARTITIONS_MAX: u16 = 64;
+/// Partitions of keyed records: the same everywhere and for ever, or equal keys would not meet.
+pub const UNIT_KEYED_PARTITIONS: u16 = 16;
+/// What is read of a piece at once while it is sealed; more when a single frame is larger.
+pub const SEAL_PORTION_BYTES: u64 = 1 << 20;
+/// Bytes of an origin that are gathered before they are written.
+pub const SEAL_WRITE_BYTES: usize = 1 << 20;
 /// Raw bytes of one block of a segment, payloads and newlines, unless a single record is larger.
 pub const SEGMENT_BLOCK_BYTES_DEFAULT: usize = 1 << 20;
 /// The least that may be asked for in place of it; a smaller last block is no exception to speak of.
@@ -96,6 +108,73 @@ pub const SEGMENT_FILTER_PART_BYTES: u64 = 16 << 20;
 pub const SEGMENT_FILTER_PART_WORDS: usize = 1 << 20;
 /// One filter as bytes: the words of a full part and those of one more block, at two bytes each.
 pub const SEGMENT_FILTER_BYTES_MAX: usize = 4 << 20;
+
+/// Payload of a segment that compaction aims at: about a quarter of it on disk. From half of it on a segment
+/// counts as full and is not merged any more.
+pub const STORE_SEGMENT_BYTES_DEFAULT: u64 = 512 << 20;
+/// Least segments of one size class that are merged at once: each merge lifts its records a class.
+pub const STORE_COMPACT_INPUTS_MIN: usize = 8;
+/// Most segments that are merged at once: one block of each is in memory.
+pub const STORE_COMPACT_INPUTS_MAX: usize = 16;
+/// How long after the end of its bucket little is expected for a unit any more, so that its rest is merged.
+pub const STORE_SETTLED_AFTER_MS: u64 = 3_600_000;
+/// Origins that a store takes at once; more are asked to come again.
+pub const STORE_INCOMING_MAX: usize = 64;
+/// What is collected before it is written to a file of the store.
+pub const STORE_WRITE_BYTES: usize = 256 << 10;
+/// Steps in which the watermark of expiry moves: each is a durable write.
+pub const STORE_WATERMARK_STEP_MS: u64 = 60_000;
+/// The file of the watermarks.
+pub const STORE_WATERMARK_FILE_BYTES_MAX: usize = 1 << 20;
+/// Damages of one segment that are told one by one.
+pub const STORE_DAMAGES_TOLD_MAX: usize = 16;
+/// Copies of every origin that can be asked for.
+pub const REPLICATION_MAX: usize = 16;
+/// Ranges of pieces in one set of origins that comes over the wire or from disk.
+pub const ORIGIN_SET_RANGES_MAX: usize = 1 << 20;
+/// Origins in such a set: what its receiver may have to walk through.
+pub const ORIGIN_SET_ORIGINS_MAX: u64 = 1 << 24;
+/// One answer about what a node holds. A longer listing comes in pages.
+pub const CHANGES_BYTES_MAX: usize = 4 << 20;
+/// Changes that a node remembers of what it holds. A peer that has missed more gets a listing.
+pub const HOLDINGS_EVENTS_MAX: usize = 65_536;
+/// Length of the time bucket of a unit whose origins are announced: offsets into it have 32 bits.
+pub const HELD_BUCKET_MS_MAX: u64 = u32::MAX as u64;
+/// Records and file bytes of one origin that is announced: these have 32 bits as well.
+pub const HELD_COUNT_MAX: u64 = u32::MAX as u64;
+/// Retention classes whose expiry a node tells.
+pub const WATERMARKS_MAX: usize = 1024;
+/// Time that a store has to fetch, verify and keep an origin before others may.
+pub const CLAIM_MS: u64 = 30_000;
+/// Age at which an origin that its first stores have not confirmed becomes the business of the next one in
+/// rank; the one after that takes over after twice that time, and so on.
+pub const TAKEOVER_MS: u64 = 5_000;
+/// Pause after which a store confirms again what is still offered: the ingest node may have been restarted.
+pub const RECONFIRM_MS: u64 = 5 * 60 * 1000;
+/// Origins that were handed over and deleted, and whose late confirmations are still understood.
+pub const OFFERS_DONE_MAX: usize = 65_536;
+/// Pause before a transfer that failed is tried again: the first one, doubled each time up to the last one.
+pub const TRANSFER_BACKOFF_MS_MIN: u64 = 200;
+/// See [`TRANSFER_BACKOFF_MS_MIN`].
+pub const TRANSFER_BACKOFF_MS_MAX: u64 = 60_000;
+/// Failures of one origin after which it is called poison and named.
+pub const POISON_FAILURES: u32 = 3;
+/// What is said about a failed transfer; the rest is cut.
+pub const TRANSFER_WHY_BYTES_MAX: usize = 256;
+/// Confirmations that a store sends at once.
+pub const CONFIRMS_MAX: usize = 1024;
+/// Units of which a node remembers what exists; beyond, the oldest are forgotten, and answers say so.
+pub const KNOWN_UNITS_MAX: usize = 262_144;
+/// Nodes that a node remembers, and gaps in what it heard from one of them; more gaps are joined.
+pub const KNOWN_NODES_MAX: usize = 4096;
+/// See [`KNOWN_NODES_MAX`].
+pub const KNOWN_GAPS_MAX: usize = 16;
+/// Address of a node, in bytes.
+pub const ADDRESS_BYTES_MAX: usize = 1024;
+/// What is known to exist, as it is remembered on disk and told to other nodes.
+pub const KNOWLEDGE_BYTES_MAX: usize = 64 << 20;
+/// How old a record may be when it comes to an ingest node that takes no event times.
+pub const ARRIVAL_LATE_MS_MAX: u64 = 10 * 60 * 1000;
 
 /// Body of one HTTP request, as it comes over the wire and after decompression.
 pub const HTTP_BODY_BYTES_MAX: usize = 64 << 20;
@@ -149,6 +228,44 @@ pub const IDEMPOTENCY_KEY_AGE_MS_MAX: u64 = 24 * 3600 * 1000;
 /// An `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
 
+/// A cluster key, decoded: the least that keeps a secret, and more than anybody needs.
+pub const CLUSTER_KEY_BYTES_MIN: usize = 32;
+/// See [`CLUSTER_KEY_BYTES_MIN`].
+pub const CLUSTER_KEY_BYTES_MAX: usize = 1024;
+/// How far the clock of a node that asks may be off that of the node that answers.
+pub const NODE_CLOCK_OFF_MS_MAX: u64 = 10 * 60 * 1000;
+/// Signed requests that a node remembers, so that it takes none twice. When there are more within
+/// [`NODE_CLOCK_OFF_MS_MAX`], the oldest are forgotten and nothing as old as they is taken.
+pub const NODE_NONCES_MAX: usize = 262_144;
+/// Body of a request between nodes: what is assigned in a search above all.
+pub const NODE_REQUEST_BYTES_MAX: usize = 4 << 20;
+/// Units that one search names.
+pub const NODE_SEARCH_UNITS_MAX: usize = 65_536;
+/// Origins that one search names.
+pub const NODE_SEARCH_ORIGINS_MAX: usize = 262_144;
+/// Origins confirmed in one request.
+pub const NODE_CONFIRMATIONS_MAX: usize = 4096;
+/// Text about what went wrong that one node tells another; the rest is cut.
+pub const NODE_TEXT_BYTES_MAX: usize = 4 << 10;
+/// Body of one frame of an answer between nodes.
+pub const NODE_FRAME_BYTES_MAX: usize = 16 << 20;
+/// Streams that the reader of an answer remembers, in their encoded form.
+pub const NODE_STREAMS_CACHED_BYTES_MAX: usize = 4 << 20;
+/// A listing of all that a node holds, in bytes.
+pub const NODE_CHANGES_BYTES_MAX: usize = 128 << 20;
+/// One sealed origin as a file.
+pub const NODE_ORIGIN_BYTES_MAX: u64 = 2 << 30;
+/// Time buckets of one histogram.
+pub const NODE_BUCKETS_MAX: usize = 65_536;
+/// Longest wait for news that one request may ask for.
+pub const NODE_WAIT_MS_MAX: u64 = 30_000;
+/// Silence in a streamed answer after which a heartbeat is sent.
+pub const NODE_HEARTBEAT_MS: u64 = 3_000;
+/// Silence in a streamed answer after which the node that asked gives up.
+pub const NODE_SILENCE_MS_MAX: u64 = 15_000;
+/// A position in the arrival of records, in bytes.
+pub const TAIL_POSITION_BYTES_MAX: usize = 1024;
+
 /// Connections open at once on one port for lines, and from one address.
 pub const LINES_CONNECTIONS_MAX: usize = 4096;
 /// See [`LINES_CONNECTIONS_MAX`].
@@ -198,8 +315,64 @@ pub const QUERY_STRIDE_BYTES: usize = 256 << 10;
 pub const QUERY_SCAN_BYTES_MIN: usize = 4 * RECORD_BYTES_MAX + (64 << 10);
 /// The most memory with which a piece is searched: its rows are addressed with 32 bits.
 pub const QUERY_SCAN_BYTES_MAX: usize = 1 << 30;
+/// How soon after a piece was sealed another one is completed because somebody waits for copies.
+pub const SEAL_WANTED_MS_MIN: u64 = 100;
+/// Payload bytes that one step of compaction merges.
+pub const COMPACT_STEP_BYTES: u64 = 1 << 30;
+/// Origins that a store fetches at the same time.
+pub const PULLS_MAX: usize = 8;
+/// How often a node asks another one who it is and how it does.
+pub const PEER_INFO_MS: u64 = 2_000;
+/// How long a node that is asked for a plan may take before it counts as silent.
+pub const PLAN_TIMEOUT_MS: u64 = 3_000;
+/// How often a query is planned anew because what it was planned on is gone.
+pub const PLANS_MAX: usize = 4;
+/// Snapshots that a node keeps for searches that were planned on them.
+pub const SNAPSHOTS_MAX: usize = 256;
+/// How long it keeps one.
+pub const SNAPSHOT_AGE_MS_MAX: u64 = 60_000;
+/// Buckets of one histogram.
+pub const HISTOGRAM_BUCKETS_MAX: usize = 10_000;
+/// Records that may be repeats which a count looks at together, at some 50 bytes each. More are counted in
+/// several goes.
+pub const QUERY_SUSPECTS_MAX: usize = 1 << 18;
 /// Streams whose matchers a query remembers.
 pub const QUERY_STREAMS_CACHED_MAX: usize = 4096;
+/// Buckets of a histogram when nobody says how many.
+pub const HISTOGRAM_BUCKETS_DEFAULT: usize = 60;
+
+/// Clients of one node that get live records at once; more are refused with 429.
+pub const TAIL_CLIENTS_MAX: usize = 128;
+/// Live records that are handed to a client at once: so many bytes, and as much as one stride of the search and
+/// one record more.
+pub const TAIL_CHUNK_BYTES: usize = 128 << 10;
+/// Chunks that wait for one client; a client that takes none is not searched for.
+pub const TAIL_CHUNKS_MAX: usize = 2;
+/// What arrived last and can still be sent: payload bytes, pieces of the log, their batches, and time since a
+/// piece was written. A client that is further behind is told of a gap.
+pub const TAIL_KEPT_BYTES_MAX: u64 = 64 << 20;
+/// See [`TAIL_KEPT_BYTES_MAX`].
+pub const TAIL_KEPT_PIECES_MAX: usize = 256;
+/// See [`TAIL_KEPT_BYTES_MAX`]. What is known of a batch takes some 60 bytes of memory.
+pub const TAIL_KEPT_BATCHES_MAX: usize = 262_144;
+/// See [`TAIL_KEPT_BYTES_MAX`].
+pub const TAIL_KEPT_MS_MAX: u64 = 5 * 60 * 1000;
+/// Shortest time between two looks at the log for live records: many commits are one look.
+pub const TAIL_LOOK_MS_MIN: u64 = 10;
+/// After how long a client whose query matches nothing gets a new token.
+pub const TAIL_IDLE_MS: u64 = 5_000;
+/// A token with which a tail is taken up again: one place per ingest node. Fits the head of a request, base64
+/// and all.
+pub const TAIL_TOKEN_BYTES_MAX: usize = 12 << 10;
+/// Ingest nodes in such a token.
+pub const TAIL_TOKEN_NODES_MAX: usize = 256;
+/// Streams whose matchers are remembered for one client.
+pub const TAIL_STREAMS_CACHED_MAX: usize = 256;
+/// What a client takes between two ids of a tail, and its longest line. A record of control characters takes six
+/// times its size.
+pub const TAIL_CLIENT_BYTES_MAX: usize = 64 << 20;
+/// Silence after which a client of live records is sent a comment, so that no proxy closes the connection.
+pub const TAIL_HEARTBEAT_MS: u64 = 15_000;
 
 /// Memory of one plugin instance, summed over its linear memories.
 pub const PLUGIN_MEMORY_BYTES_DEFAULT: usize = 64 << 20;
@@ -290,40 +463,3 @@ pub const SOURCES_MAX: usize = 1024;
 pub const FORWARD_BACKOFF_MS_MIN: u64 = 200;
 /// See [`FORWARD_BACKOFF_MS_MIN`].
 pub const FORWARD_BACKOFF_MS_MAX: u64 = 10_000;
-
-const _: () = assert!(RECORD_BYTES_MAX <= BATCH_BYTES_MAX);
-const _: () = assert!(STREAM_BYTES_MAX >= TOPIC_BYTES_MAX + LABEL_VALUE_BYTES_MAX);
-// A full batch with its ids, lengths, stream and cursor fits one frame.
-const _: () = assert!(
-    BATCH_BYTES_MAX + BATCH_RECORDS_MAX * (20 + 5) + CURSOR_BYTES_MAX + STREAM_BYTES_MAX <= FRAME_BYTES_MAX
-);
-// Any entry fits an empty piece, and the footer of a full piece fits one frame.
-const _: () =
-    assert!(ENTRY_BATCHES_MAX <= PIECE_BATCHES_MAX && ENTRY_STREAM_BYTES_MAX <= PIECE_STREAM_BYTES_MAX);
-const _: () = assert!(
-    PIECE_BATCHES_MAX * (55 + 3) + PIECE_STREAM_BYTES_MAX + LOG_CURSORS_BYTES_MAX + PIECE_HOLES_MAX * 20 + 64
-        <= FRAME_BYTES_MAX
-);
-const _: () = assert!(BATCH_BYTES_MAX <= COMMIT_QUEUE_BYTES_MAX);
-const _: () = assert!(QUERY_SCAN_BYTES_MIN * 4 <= QUERY_MEMORY_BYTES_MAX);
-const _: () = assert!(BATCH_BYTES_MAX <= HTTP_BODY_BYTES_MAX);
-const _: () = assert!(HTTP_BODY_BYTES_MAX <= HTTP_INGEST_INFLIGHT_BYTES_MAX);
-const _: () = assert!(LINES_DURABLE_TURN_BYTES + LINES_READ_BYTES <= BATCH_BYTES_MAX);
-const _: () = assert!(LINES_FAST_TURN_BYTES <= LINES_DURABLE_TURN_BYTES);
-const _: () = assert!(QUERY_BYTES_MAX < HTTP_SMALL_BODY_BYTES_MAX);
-const _: () = assert!(HTTP_CLIENT_POOL_MS_MAX < HTTP_HEAD_TIMEOUT_MS);
-const _: () = assert!(PLUGIN_DESCRIBE_MS_MAX >= PLUGIN_EPOCH_TICK_MS);
-const _: () = assert!(PLUGIN_STACK_BYTES_MAX < PLUGIN_FIBER_BYTES);
-const _: () = assert!(PIECE_BYTES_MIN <= PIECE_BYTES_DEFAULT && PIECE_BYTES_DEFAULT <= PIECE_BYTES_MAX);
-const _: () = assert!(PLUGIN_MEMORY_BYTES_DEFAULT <= PLUGIN_MEMORY_BYTES_MAX);
-// A full batch with an end, a time and a stream number per record can be handed over.
-const _: () =
-    assert!(BATCH_BYTES_MAX + BATCH_RECORDS_MAX * (4 + 8 + 2) + CURSOR_BYTES_MAX <= PLUGIN_COPY_BYTES_MAX);
-const _: () = assert!(2 * RECORD_BYTES_MAX <= CAPABILITY_READ_BYTES_MAX);
-// Any block, part or footer of a segment fits the 32 bits of a skippable frame, and the words of a part its filter.
-const _: () = assert!(SEGMENT_BLOCK_BYTES_DEFAULT <= SEGMENT_BLOCK_BYTES_MAX);
-const _: () = assert!(SEGMENT_FILTER_PART_WORDS + SEGMENT_BLOCK_BYTES_MAX / 2 < SEGMENT_FILTER_BYTES_MAX / 2);
-const _: () = assert!(
-    SEGMENT_STREAM_BYTES_MAX + SEGMENT_STREAMS_MAX * 3 + SEGMENT_ORIGINS_MAX * 47 + SEGMENT_BLOCKS_MAX * 96
-        <= SEGMENT_FOOTER_BYTES_MAX
-);

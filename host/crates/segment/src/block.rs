@@ -63,6 +63,28 @@ impl Block {
         self.columns.groups.is_empty()
     }
 
+    /// Which record each line of the arena is, by its place in the order of the ids: replaces what `order`
+    /// holds. Of use when the block [is not in order](Block::is_in_order); else it counts up.
+    pub fn arena_order(&self, order: &mut Vec<u32>) {
+        order.clear();
+        if self.is_in_order() {
+            order.extend(0..self.starts.len() as u32);
+            return;
+        }
+        let mut next = [0_u32; 256];
+        self.columns.groups.iter().for_each(|&group| next[usize::from(group)] += 1);
+        let mut from = 0;
+        for place in &mut next {
+            (*place, from) = (from, from + *place);
+        }
+        order.resize(self.starts.len(), 0);
+        for (index, &group) in self.columns.groups.iter().enumerate() {
+            let place = &mut next[usize::from(group)];
+            order[*place as usize] = index as u32;
+            *place += 1;
+        }
+    }
+
     /// The payload of one record, by its place in the order of the ids.
     pub fn payload(&self, index: usize) -> &[u8] {
         let start = self.starts[index] as usize;
@@ -89,11 +111,13 @@ impl Block {
 struct Side<'a> {
     columns_raw_bytes: usize,
     raw_sum: u32,
+    filter_sum: u32,
     filter: &'a [u8],
     columns: &'a [u8],
 }
 
 impl<'a> Side<'a> {
+    /// For its filter: every byte of the frame is proved.
     fn read(entry: &BlockEntry, frame: &'a [u8]) -> Result<Side<'a>, Damage> {
         if frame.len() != entry.side_bytes as usize {
             return Err(Damage::Length { got: frame.len(), expected: entry.side_bytes as usize });
@@ -101,22 +125,35 @@ impl<'a> Side<'a> {
         if crc32c::crc32c(frame) != entry.side_sum {
             return Err(Damage::Sum);
         }
-        let body = frame_body(frame, SIDE_MAGIC).ok_or(Damage::Contradiction("it is not a side frame"))?;
+        frame_body(frame, SIDE_MAGIC).ok_or(Damage::Contradiction("it is not a side frame"))?;
+        let side = Side::for_columns(entry, frame)?;
+        if crc32c::crc32c(side.filter) == side.filter_sum { Ok(side) } else { Err(Damage::Sum) }
+    }
+
+    /// For its columns: a damaged filter costs speed and no record, so it is not looked at.
+    fn for_columns(entry: &BlockEntry, frame: &'a [u8]) -> Result<Side<'a>, Damage> {
+        if frame.len() != entry.side_bytes as usize {
+            return Err(Damage::Length { got: frame.len(), expected: entry.side_bytes as usize });
+        }
+        let body = frame.get(FRAME_HEADER_BYTES..).unwrap_or(&[]);
         let (head, rest) = body.split_at_checked(HEAD).ok_or(Damage::Contradiction("it has no head"))?;
         let field = |number: usize| u32_at(head, number * 4);
+        if field(9) != crc32c::crc32c(&head[..HEAD - 4]) {
+            return Err(Damage::Sum);
+        }
         let agrees = field(0) == entry.data_bytes
             && field(1) as usize == entry.raw_bytes()
-            && field(2) == entry.records
-            && field(9) == crc32c::crc32c(&head[..HEAD - 4]);
+            && field(2) == entry.records;
         let (filter_bytes, columns_bytes) = (field(3) as usize, field(4) as usize);
         if !agrees || filter_bytes.checked_add(columns_bytes) != Some(rest.len()) {
             return Err(Damage::Contradiction("its head and the footer contradict each other"));
         }
         let (filter, columns) = rest.split_at(filter_bytes);
-        if field(7) != crc32c::crc32c(filter) || field(8) != crc32c::crc32c(columns) {
+        if field(8) != crc32c::crc32c(columns) {
             return Err(Damage::Sum);
         }
-        Ok(Side { columns_raw_bytes: field(5) as usize, raw_sum: field(6), filter, columns })
+        let (columns_raw_bytes, raw_sum, filter_sum) = (field(5) as usize, field(6), field(7));
+        Ok(Side { columns_raw_bytes, raw_sum, filter_sum, filter, columns })
     }
 
     fn columns(
@@ -194,13 +231,14 @@ impl Decoder {
     /// The columns of a block without its lines, of the bytes of [`BlockEntry::side_range`].
     pub fn columns(&mut self, footer: &Footer, index: usize, frame: &[u8]) -> Result<Columns, SegmentError> {
         let entry = &footer.blocks()[index];
-        let columns = Side::read(entry, frame)
+        let columns = Side::for_columns(entry, frame)
             .and_then(|side| side.columns(footer, entry, &mut self.zstd, &mut self.columns));
         let offset = entry.side_range().start;
         columns.map_err(|damage| SegmentError::Block { index, offset, half: Half::Side, damage })
     }
 
-    /// Fills `block` with block `index`, of the bytes of [`BlockEntry::range`]. After an error its content is
+    /// Fills `block` with block `index`, of the bytes of [`BlockEntry::range`]. Its filter is not looked at:
+    /// a block whose filter is damaged still has its records. After an error its content is
     /// undefined, and sound.
     ///
     /// # Panics
@@ -223,7 +261,7 @@ impl Decoder {
             let damage = Damage::Length { got: data.len(), expected: entry.data_bytes as usize };
             return Err(broken(Half::Data, damage));
         }
-        let side = Side::read(entry, frame).map_err(|damage| broken(Half::Side, damage))?;
+        let side = Side::for_columns(entry, frame).map_err(|damage| broken(Half::Side, damage))?;
         let columns = side
             .columns(footer, entry, &mut self.zstd, &mut self.columns)
             .map_err(|damage| broken(Half::Side, damage))?;

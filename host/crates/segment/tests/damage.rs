@@ -89,3 +89,21 @@ fn bytes_of_a_later_version_are_named_as_such() {
     assert_eq!(error, SegmentError::Version(2));
     assert_eq!(error.to_string(), "segment version 2, this program reads version 1");
 }
+
+#[test]
+fn a_damaged_filter_costs_no_record() {
+    let (mut file, rows) = small();
+    let footer = open(&file).unwrap();
+    let mut block = weir_segment::Block::new();
+    let mut decoder = weir_segment::Decoder::new().unwrap();
+    let entry = footer.blocks()[0];
+    // The filter follows the frame's header and the head of the side frame.
+    let at = entry.side_range().start as usize + 8 + 40 + 20;
+    file[at] ^= 1;
+    assert!(weir_segment::block::block_filter(&footer, 0, slice(&file, entry.side_range())).is_err());
+    decoder.columns(&footer, 0, slice(&file, entry.side_range())).unwrap();
+    decoder.block(&footer, 0, slice(&file, entry.range()), &mut block).unwrap();
+    let read: Vec<_> = block.records().map(|record| record.payload.to_vec()).collect();
+    let written: Vec<_> = rows.iter().take(read.len()).map(|row| row.3.clone()).collect();
+    assert_eq!(read, written);
+}

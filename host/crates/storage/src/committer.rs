@@ -11,12 +11,13 @@ use weir_record::RecordId;
 use weir_record::limits::{COMMIT_QUEUE_BYTES_MAX, COMMIT_QUEUE_ENTRIES_MAX};
 
 use crate::ingest_log::reader::LogReader;
-use crate::ingest_log::{Committed, Entry, Expired, IngestLog, LogError};
+use crate::ingest_log::{Committed, Entry, Expired, IngestLog, Leaving, LogError, Released};
+use crate::poison::Poison;
 
 mod group;
 mod queue;
 
-pub use group::{Done, GroupCommit, Job};
+pub use group::{Done, GroupCommit, Job, Stored};
 use queue::{Queue, Work};
 
 /// Why an entry was not committed.
@@ -115,6 +116,7 @@ pub struct CommitterMetrics {
 pub struct Committer {
     queue: Arc<Queue>,
     reader: LogReader,
+    poison: Poison,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -127,13 +129,13 @@ impl std::fmt::Debug for Committer {
 impl Committer {
     /// Starts the thread. Fails when the system gives no thread.
     pub fn start(log: IngestLog, options: CommitterOptions) -> io::Result<Committer> {
-        let reader = log.reader();
+        let (reader, poison) = (log.reader(), log.poison());
         let queue = Arc::new(Queue::new(&options));
         let of_thread = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
             .name("weir-commit".to_owned())
             .spawn(move || run(log, &of_thread, &*options.observer))?;
-        Ok(Committer { queue, reader, thread: Some(thread) })
+        Ok(Committer { queue, reader, poison, thread: Some(thread) })
     }
 
     /// Hands an entry over. `done` is called once on the committing thread, when the entry is durable and
@@ -160,9 +162,34 @@ impl Committer {
         self.queue.control(Work::Expire { keep_from, bytes_max, done });
     }
 
+    /// Completes the piece that is being written if it has records, see
+    /// [`IngestLog::complete_filled_piece`]; between two groups. `done` is called with its number, or dropped
+    /// when the committer has stopped.
+    pub fn complete(&self, done: Box<dyn FnOnce(Result<Option<u64>, LogError>) + Send>) {
+        self.queue.control(Work::Complete { done });
+    }
+
+    /// Lets go of sealed pieces, see [`IngestLog::release`]; between two groups. `done` is called with the
+    /// outcome, or dropped when the committer has stopped.
+    pub fn release(&self, pieces: Vec<Leaving>, done: Box<dyn FnOnce(Result<Released, LogError>) + Send>) {
+        self.queue.control(Work::Release { pieces, done });
+    }
+
+    /// The same, and waits for the outcome: not to be called on the committing thread.
+    pub fn release_and_wait(&self, pieces: Vec<Leaving>) -> Result<Released, LogError> {
+        let (done, outcome) = std::sync::mpsc::channel();
+        self.release(pieces, Box::new(move |result| drop(done.send(result))));
+        outcome.recv().unwrap_or(Err(LogError::Closed))
+    }
+
     /// Gives snapshots of what is committed.
     pub fn reader(&self) -> LogReader {
         self.reader.clone()
+    }
+
+    /// Set, with the reason, when nothing is accepted any more. Whoever writes for the log sets it, too.
+    pub fn poison(&self) -> Poison {
+        self.poison.clone()
     }
 
     /// Sums and what waits.
@@ -202,6 +229,8 @@ fn run(mut log: IngestLog, queue: &Queue, observer: &dyn CommitObserver) {
             match work {
                 Work::Resume(source) => group.resume(&source),
                 Work::Expire { keep_from, bytes_max, done } => done(log.expire(keep_from, bytes_max)),
+                Work::Complete { done } => done(log.complete_filled_piece()),
+                Work::Release { pieces, done } => done(log.release(&pieces)),
             }
         }
         let sums = group.run(&mut log, taken.jobs, &mut |committed| observer.committed(committed));

@@ -4,6 +4,8 @@
 //! LOCK         held with flock(2) while a process uses the directory; its content is the process id
 //! node-id      16 hex digits and a newline, drawn at the first start
 //! log/         the ingest log
+//! store/       the segments of a store
+//! origins/     sealed pieces of the log that stores have not yet taken
 //! quarantine/  what did not belong where it was found
 //! plugins/     compiled plugins, a cache
 //! ```
@@ -196,6 +198,21 @@ fn node_id(path: &Path, random: u64, quarantined: &mut Vec<Quarantined>) -> io::
     disk.rename(&new, &file)?;
     disk.sync_dir(path)?;
     Ok(random)
+}
+
+/// Writes a small file anew: what is read afterwards, even after a power cut, is the old content or the new.
+pub fn replace_file(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let disk = RealDisk;
+    let new = dir.join(format!("{name}.new"));
+    match disk.remove(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let handle = disk.create_new(&new)?;
+    handle.write_at(bytes, 0)?;
+    handle.sync_all()?;
+    disk.rename(&new, &dir.join(name))?;
+    disk.sync_dir(dir)
 }
 
 fn parse_node_id(bytes: &[u8]) -> Option<u64> {

@@ -37,6 +37,7 @@ mod index;
 mod name;
 pub mod reader;
 mod recovery;
+mod release;
 mod scan;
 mod writer;
 
@@ -46,6 +47,7 @@ pub use entry::{Checkpoint, Entry};
 pub use expire::Expired;
 use footer::Carried;
 use reader::{LogReader, Shared};
+pub use release::{Leaving, Released};
 use writer::{Active, Group};
 
 const LOG_DIR: &str = "log";
@@ -55,7 +57,8 @@ const LOG_DIR: &str = "log";
 pub struct LogOptions {
     /// The id of this node, written into each piece.
     pub node: u64,
-    /// Drawn at random at each start of the process: tells the pieces of this run from all others.
+    /// Drawn at random at each start of the process: tells the pieces of this run from all others. Its lowest
+    /// bit counts as 0: epochs of logs are even, the odd ones above name what may be repeated.
     pub epoch: u64,
     /// Payload bytes after which a piece is completed and the next one begun. A piece also ends when
     /// its frames take twice as much, or when its index is full.
@@ -75,7 +78,7 @@ impl LogOptions {
     pub fn new(node: u64, epoch: u64) -> LogOptions {
         LogOptions {
             node,
-            epoch,
+            epoch: epoch & !1,
             piece_bytes: PIECE_BYTES_DEFAULT,
             full_at_percent: DISK_FULL_AT_PERCENT_DEFAULT,
             resume_at_percent: DISK_FULL_AT_PERCENT_DEFAULT - DISK_RESUME_BELOW_PERCENT,
@@ -107,6 +110,9 @@ pub enum LogError {
     /// before are safe; what became of the others shows at the next start.
     #[error("the log is closed after a failed write: {0}; see to the disk and restart")]
     Poisoned(Arc<str>),
+    /// Whoever owned the log has closed it before it did what was asked. The log is as it was.
+    #[error("the log is closed")]
+    Closed,
     /// The entry breaks a limit. It is not appended, the log is as it was.
     #[error("{got} {what} are more than {max}")]
     TooLarge {
@@ -179,6 +185,8 @@ pub struct Committed {
     pub bytes: u64,
     /// What the sync took.
     pub sync: Duration,
+    /// Number of the piece that they went into; `None` when there was nothing to commit.
+    pub piece: Option<u64>,
 }
 
 /// A log that is open for writing. One thread owns it; readers have [`LogReader`]s.
@@ -186,6 +194,7 @@ pub struct Committed {
 pub struct IngestLog {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
+    quarantine: PathBuf,
     options: LogOptions,
     poison: Poison,
     space: SpaceGuard,
@@ -215,12 +224,18 @@ impl IngestLog {
             disk.create_dir(path).map_err(io_error("cannot make", path))?;
         }
         disk.sync_dir(dir).map_err(io_error("cannot sync", dir))?;
+        let options = LogOptions { epoch: options.epoch & !1, ..options };
         let recovered = recovery::recover(&*disk, &log_dir, &quarantine, options)?;
         let shared = Arc::new(Shared::default());
-        shared.lock().complete = recovered.pieces;
+        {
+            let mut published = shared.lock();
+            published.complete = recovered.pieces;
+            published.next_number = recovered.next_number;
+        }
         let log = IngestLog {
             disk,
             dir: log_dir,
+            quarantine,
             options,
             poison: Poison::default(),
             space: SpaceGuard::new(options.full_at_percent, options.resume_at_percent, options.reserve_bytes),
@@ -280,9 +295,10 @@ impl IngestLog {
             return Err(self.poisoned("fsync failed", &path, &error));
         }
         let sync = before.elapsed();
+        let number = active.name.number;
         active.end += self.group.bytes().len() as u64;
         let committed = self.group.publish(active, &self.shared, &mut self.carried);
-        Ok(Committed { sync, ..committed })
+        Ok(Committed { sync, piece: Some(number), ..committed })
     }
 
     /// Completes the piece that is being written, if there is one; the next entry begins a new one.

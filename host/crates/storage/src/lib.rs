@@ -4,24 +4,37 @@
 //! - [`data_dir`]: the directory of one node: its lock, its id, its folders.
 //! - [`ingest_log`]: the write-ahead log of an ingest node, which is the source journal as well.
 //! - [`committer`]: a thread that commits entries to the log in groups.
+//! - [`seal`], [`sealer`]: complete pieces become origins, in the final format.
+//! - [`backlog`]: the origins that wait for stores; [`ingest_snapshot`]: log and backlog together.
+//! - [`store`]: the segments that a store node keeps.
 //!
 //! Invariants: no socket and no async runtime in here; only `disk/real.rs` calls fsync and rename;
 //! nothing read from a file can cause a panic; what was acknowledged is found after a power cut.
 
 #![forbid(unsafe_code)]
 
+pub mod backlog;
 pub mod committer;
 pub mod data_dir;
 pub mod disk;
 pub mod ingest_log;
+pub mod ingest_snapshot;
 pub mod poison;
 pub mod quarantine;
+pub mod seal;
+pub mod sealer;
 pub mod segment_file;
 pub mod space;
+pub mod store;
 
+pub use backlog::{Backlog, BacklogError, BacklogRecovery, BacklogSums};
 pub use committer::{CommitError, Committer, CommitterOptions};
 pub use data_dir::{DataDir, DataDirError};
 pub use disk::{Disk, DiskFile};
 pub use ingest_log::reader::{BatchEntry, Damage, LogReader, Piece, Snapshot, StreamEntry, Views};
-pub use ingest_log::{Checkpoint, Entry, IngestLog, LogError, LogOptions, Recovery};
+pub use ingest_log::{Checkpoint, Entry, IngestLog, Leaving, LogError, LogOptions, Recovery, Released};
+pub use ingest_snapshot::IngestSnapshot;
+pub use seal::{Moment, OriginsDir, SealError, Sealed, UnitRules};
+pub use sealer::{Sealer, SealerError};
 pub use segment_file::{SegmentFile, SegmentFileError};
+pub use store::{Store, StoreError, StoreOptions, StoreRecovery, StoreSnapshot, StoredSegment};

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 pub struct Poison(Arc<OnceLock<Arc<str>>>);
 
 impl Poison {
-    /// Why the log is poisoned, or `None` while it is sound.
+    /// Why nothing is accepted any more, or `None` while it is sound.
     pub fn reason(&self) -> Option<Arc<str>> {
         self.0.get().cloned()
     }
@@ -18,7 +18,7 @@ impl Poison {
     /// Poisons. The first reason stays; it is returned.
     pub(crate) fn set(&self, reason: &str) -> Arc<str> {
         let reason = self.0.get_or_init(|| {
-            tracing::error!(reason, "the log is poisoned: nothing is acknowledged from now on");
+            tracing::error!(reason, "poisoned: nothing is acknowledged from now on");
             reason.into()
         });
         Arc::clone(reason)

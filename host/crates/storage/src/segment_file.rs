@@ -68,13 +68,34 @@ impl SegmentFile {
                 Opened::Footer(footer) => break *footer,
                 // What is asked for is bounded by the limits and by the length of the file.
                 Opened::Need(bytes) if bytes as u64 > want && bytes as u64 <= file_bytes => {
-                    want = bytes as u64
+                    want = bytes as u64;
                 }
                 Opened::Need(_) => return Err(wrong(SegmentError::NotASegment)),
             }
         };
         let streams = footer.streams().iter().map(|stream| Arc::new(stream.clone())).collect();
         Ok(SegmentFile { path: path.to_owned(), footer, streams, file })
+    }
+
+    /// One that was just written, of which the writer has told everything.
+    pub(crate) fn written(path: PathBuf, footer: Footer, file: Arc<dyn DiskFile>) -> SegmentFile {
+        let streams = footer.streams().iter().map(|stream| Arc::new(stream.clone())).collect();
+        SegmentFile { path, footer, streams, file }
+    }
+
+    /// Makes its content durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    /// The same segment under the name that it was given since.
+    pub(crate) fn renamed(self, path: &Path) -> SegmentFile {
+        SegmentFile { path: path.to_owned(), ..self }
+    }
+
+    /// The open file.
+    pub(crate) fn handle(&self) -> &Arc<dyn DiskFile> {
+        &self.file
     }
 
     /// Where it was opened.

@@ -71,7 +71,20 @@ impl ClientError {
         match self {
             ClientError::Url { .. } | ClientError::Protocol { .. } => false,
             ClientError::Connect { .. } | ClientError::Timeout { .. } | ClientError::Broken { .. } => true,
-            ClientError::Refused { status, .. } => matches!(status, 408 | 429 | 500 | 502..=504 | 507),
+            ClientError::Refused { status, .. } => matches!(status, 408 | 409 | 429 | 500 | 502..=504 | 507),
+        }
+    }
+
+    /// Whether what was asked for was there and is no more, or is not there: nothing brings it back.
+    pub fn is_gone(&self) -> bool {
+        matches!(self.code(), Some("origin_gone" | "snapshot_gone"))
+    }
+
+    /// The code of a refusal, for programs.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            ClientError::Refused { error, .. } => Some(&error.code),
+            _ => None,
         }
     }
 

@@ -2,12 +2,15 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use tokio::net::TcpStream;
 
 use super::connections::Refusal;
+use crate::auth;
 use crate::error::ApiError;
 
 pub(crate) use axum::response::Response;
@@ -49,6 +52,9 @@ pub(crate) fn failed(error: &ApiError, allow: Option<&str>) -> Response {
     let headers = response.headers_mut();
     if let Some(seconds) = error.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(auth::SCHEME));
     }
     if let Some(allow) = allow.and_then(|methods| HeaderValue::from_str(methods).ok()) {
         headers.insert(ALLOW, allow);

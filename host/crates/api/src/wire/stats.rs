@@ -44,14 +44,24 @@ pub struct QueryStats {
     pub bytes_scanned: u64,
     /// Payload bytes passed over.
     pub bytes_skipped: u64,
+    /// Those of them that a filter excluded.
+    pub bytes_pruned: u64,
     /// Pieces read.
     pub pieces_scanned: u64,
     /// Pieces passed over.
     pub pieces_skipped: u64,
-    /// Batches read.
+    /// Segments read.
+    pub segments_scanned: u64,
+    /// Segments passed over.
+    pub segments_skipped: u64,
+    /// Batches and blocks read.
     pub batches_scanned: u64,
-    /// Batches passed over.
+    /// Batches and blocks passed over.
     pub batches_skipped: u64,
+    /// Those of them that a filter excluded.
+    pub batches_pruned: u64,
+    /// Filters that could not be read.
+    pub filters_unreadable: u64,
     /// From the start of the query to its end.
     pub duration_ms: u64,
     /// Where the time went.
@@ -113,10 +123,15 @@ impl QueryStats {
             conflicts: stats.conflicts,
             bytes_scanned: stats.bytes_scanned,
             bytes_skipped: stats.bytes_skipped,
+            bytes_pruned: stats.bytes_pruned,
             pieces_scanned: stats.pieces_scanned,
             pieces_skipped: stats.pieces_skipped,
+            segments_scanned: stats.segments_scanned,
+            segments_skipped: stats.segments_skipped,
             batches_scanned: stats.batches_scanned,
             batches_skipped: stats.batches_skipped,
+            batches_pruned: stats.batches_pruned,
+            filters_unreadable: stats.filters_unreadable,
             duration_ms: stats.duration_ms,
             stages: QueryStages {
                 plan_us: stats.stages.plan_us,

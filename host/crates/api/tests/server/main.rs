@@ -7,6 +7,8 @@ mod client;
 mod hostile;
 mod ingest;
 mod lifecycle;
+mod peer;
 mod query;
 mod raw;
 mod table;
+mod tail;

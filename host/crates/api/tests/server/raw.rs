@@ -44,9 +44,12 @@ pub(crate) fn hasty() -> ServerOptions {
 }
 
 pub(crate) fn run(options: ServerOptions) -> Running {
-    let node = Node::new();
+    run_node(Node::new(None), ([127, 0, 0, 1], 0).into(), options)
+}
+
+pub(crate) fn run_node(node: Arc<Node>, address: SocketAddr, options: ServerOptions) -> Running {
     let shutdown = CancellationToken::new();
-    let server = Server::bind(([127, 0, 0, 1], 0).into(), options).unwrap();
+    let server = Server::bind(address, options).unwrap();
     let address = server.address();
     let task = tokio::spawn(server.serve(Arc::new(Shell(node.clone())), shutdown.clone()));
     Running { node, address, shutdown, task }

@@ -8,6 +8,7 @@
 //! working directory. A resolved path is absolute.
 
 mod check;
+mod cluster;
 mod kind;
 mod overlay;
 mod place;
@@ -27,8 +28,8 @@ use std::path::Path;
 pub use overlay::Overlay;
 pub use place::{Gravity, Place, Problem};
 pub use resolved::{
-    Config, Durability, FilesGrant, Grants, Listen, OnTrap, PluginConfig, Retention, Roles, SourceConfig,
-    StorageConfig,
+    Cluster, Config, Durability, FilesGrant, Grants, Listen, OnTrap, PluginConfig, Retention, RetentionRule,
+    Roles, SourceConfig, StorageConfig,
 };
 
 use crate::config::kind::Bases;

@@ -9,11 +9,11 @@ use weir_record::Stream;
 use weir_record::limits::SOURCES_MAX;
 
 use crate::config::check::{Checked, Named, Table};
+use crate::config::cluster;
 use crate::config::kind::Simple;
 use crate::config::place::{Gravity, Place, Problems, did_you_mean, join_path};
 use crate::config::resolved::{
-    Config, Durability, FilesGrant, Grants, Listen, OnTrap, PluginConfig, Retention, Roles, SourceConfig,
-    StorageConfig,
+    Config, Durability, FilesGrant, Grants, Listen, OnTrap, PluginConfig, Roles, SourceConfig, StorageConfig,
 };
 use crate::config::schema::INSECURE_PHRASE;
 
@@ -25,7 +25,8 @@ const PLUGINS_OF_LATER: [&str; 1] = ["amqp-source"];
 
 /// Makes the configuration. `None` when a setting it needs is invalid: then that has been told.
 pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Problems) -> Option<Config> {
-    let roles = roles(settings, problems);
+    let roles = cluster::roles(settings, problems);
+    let peers = cluster::cluster(settings, roles, problems);
     let listen = listen(settings, roles, problems);
     let forward_to = forward_to(settings, roles, problems);
     let plugins: Vec<Option<PluginConfig>> = sorted(settings.names("plugins")).map(plugin).collect();
@@ -38,13 +39,15 @@ pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Proble
     let sources: Vec<Option<SourceConfig>> =
         sorted(settings.names("sources")).map(|named| source(named, &known, problems)).collect();
     sources_together(settings, problems);
+    let retention = settings.table("retention").and_then(|table| cluster::retention(table, problems));
     Some(Config {
         roles: roles?,
         data_dir: path(settings.table("node")?.simple("data_dir")?)?,
         listen: listen?,
         forward_to,
+        cluster: peers?,
         storage: storage(settings.table("storage")?)?,
-        retention: retention(settings.table("retention")?)?,
+        retention: retention?,
         sources: sources.into_iter().collect::<Option<_>>()?,
         plugins: plugins.into_iter().collect::<Option<_>>()?,
     })
@@ -56,53 +59,25 @@ fn sorted(named: &[Named]) -> impl Iterator<Item = &Named> {
     sorted.into_iter()
 }
 
-fn roles(settings: &Table, problems: &mut Problems) -> Option<Roles> {
-    let node = settings.table("node")?;
-    let has = |role| node.list("roles").any(|(_, simple)| *simple == Simple::Choice(role));
-    let ships = settings.table("forward").is_some_and(|forward| forward.get("to").is_some());
-    let roles = Roles {
-        ingest: has("ingest"),
-        store: has("store"),
-        query: has("query"),
-        forward: has("forward") || ships,
-    };
-    let item = node.get("roles")?;
-    let Checked::List(items) = &item.value else { return None };
-    if items.iter().any(|item| matches!(item.value, Checked::Invalid)) {
-        return None;
-    }
-    match (roles.ingest, roles.store, roles.query) {
-        (true, true, true) => Some(roles),
-        (false, false, false) if roles.forward => Some(roles),
-        (false, false, false) => {
-            problems.error(&item.place, "node.roles", "expected at least one role, got an empty list");
-            None
-        }
-        _ => {
-            let text = "this version runs ingest, store and query together, with or without forward, or forward alone";
-            problems.add(Gravity::Refused, &item.place, "node.roles", text.to_owned());
-            None
-        }
-    }
-}
-
 fn listen(settings: &Table, roles: Option<Roles>, problems: &mut Problems) -> Option<Listen> {
     let table = settings.table("listen")?;
     let insecure = table.get("insecure").is_some_and(|item| matches!(item.value, Checked::Simple(_)));
     // A wrong `insecure`, or TLS that this version refuses, has been told: no second complaint.
     let guarded =
         table.get("insecure").is_some() || settings.get("tls").is_some() && settings.get("auth").is_some();
-    let forward_alone = roles.is_some_and(|roles| !roles.ingest);
+    let forward_alone = roles.is_some_and(|roles| !roles.is_node());
+    let takes_lines = roles.is_none_or(|roles| roles.ingest);
     let mut port = |name: &str| {
         let item = table.get(name)?;
         let Checked::Simple(simple) = &item.value else { return None };
         let Simple::Socket(address) = *simple else { return Some(None) };
         let path = join_path("listen", name);
-        if forward_alone && item.place == Place::Default {
+        let wanted = if name == "api" { !forward_alone } else { takes_lines };
+        if !wanted && item.place == Place::Default {
             return Some(None);
         }
-        if forward_alone && name != "api" {
-            let text = "a node with the forward role alone takes no lines; send them to its ingest nodes";
+        if !takes_lines && name != "api" {
+            let text = "a node without the ingest role takes no lines; send them to an ingest node";
             problems.add(Gravity::NotYet, &item.place, &path, text.to_owned());
             return Some(None);
         }
@@ -151,7 +126,8 @@ fn forward_to(settings: &Table, roles: Option<Roles>, problems: &mut Problems) -
         problems.error(&item.place, "forward.to", "expected at least one URL, got an empty list");
     }
     let roles_item = settings.table("node").and_then(|node| node.get("roles"));
-    if let (None, Some(Roles { ingest: false, .. }), Some(item)) = (written, roles, roles_item) {
+    let ships = roles.is_some_and(|roles| roles.forward && !roles.ingest);
+    if let (None, true, Some(item)) = (written, ships, roles_item) {
         let text =
             "expected forward.to to name the nodes to ship to, got nothing; add it, or the role ingest";
         problems.error(&item.place, "node.roles", text);
@@ -161,21 +137,11 @@ fn forward_to(settings: &Table, roles: Option<Roles>, problems: &mut Problems) -
 
 fn storage(table: &Table) -> Option<StorageConfig> {
     let Simple::Percent(full_at_percent) = *table.simple("full_at")? else { return None };
-    let Simple::Bytes(piece_bytes) = *table.table("seal")?.simple("bytes")? else { return None };
+    let seal = table.table("seal")?;
+    let Simple::Bytes(piece_bytes) = *seal.simple("bytes")? else { return None };
+    let Simple::DurationMs(piece_age_ms) = *seal.simple("age")? else { return None };
     let resume_at_percent = full_at_percent.saturating_sub(RESUME_BELOW_PERCENT);
-    Some(StorageConfig { full_at_percent, resume_at_percent, piece_bytes })
-}
-
-fn retention(table: &Table) -> Option<Retention> {
-    let age_ms = match *table.simple("age")? {
-        Simple::DurationMs(ms) => Some(ms),
-        _ => None,
-    };
-    let bytes = match *table.simple("bytes")? {
-        Simple::Bytes(bytes) => Some(bytes),
-        _ => None,
-    };
-    Some(Retention { age_ms, bytes })
+    Some(StorageConfig { full_at_percent, resume_at_percent, piece_bytes, piece_age_ms })
 }
 
 fn source(named: &Named, known: &[&str], problems: &mut Problems) -> Option<SourceConfig> {

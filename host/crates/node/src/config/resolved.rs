@@ -21,6 +21,8 @@ pub struct Config {
     /// Base URLs of remote ingest nodes (`http://host:port`, no path, no trailing slash). Empty: sources feed
     /// the ingest role of this process.
     pub forward_to: Vec<String>,
+    /// The other nodes, and what this one owes them.
+    pub cluster: Cluster,
     /// Disk space and pieces.
     pub storage: StorageConfig,
     /// What is deleted, and when.
@@ -31,8 +33,7 @@ pub struct Config {
     pub plugins: Vec<PluginConfig>,
 }
 
-/// The roles of a process. In this version either `ingest`, `store` and `query` together, with or without
-/// `forward`, or `forward` alone.
+/// The roles of a process: any set but the empty one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "a set of four")]
 pub struct Roles {
@@ -46,14 +47,45 @@ pub struct Roles {
     pub forward: bool,
 }
 
+impl Roles {
+    /// Whether the process is a node: it keeps a data directory and has an API. One that only forwards is none.
+    pub const fn is_node(self) -> bool {
+        self.ingest || self.store || self.query
+    }
+
+    /// The names, as they are configured.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            (self.ingest, "ingest"),
+            (self.store, "store"),
+            (self.query, "query"),
+            (self.forward, "forward"),
+        ];
+        all.into_iter().filter_map(|(has, name)| has.then_some(name))
+    }
+}
+
+/// The other nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Base URLs of the nodes, this one perhaps among them. Empty: this node is alone.
+    pub peers: Vec<String>,
+    /// On how many stores every record is to lie; at least 1.
+    pub replication: usize,
+    /// Where this node stands.
+    pub zone: Option<String>,
+    /// The file with the key of the cluster.
+    pub key_file: Option<PathBuf>,
+}
+
 /// Addresses to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listen {
     /// The HTTP API. `None`: none is opened (a pure forwarder without `listen.api`).
     pub api: Option<SocketAddr>,
-    /// Lines over TCP, acknowledged by nothing. `None`: turned off, or a pure forwarder.
+    /// Lines over TCP, acknowledged by nothing. `None`: turned off, or no ingest role.
     pub fast: Option<SocketAddr>,
-    /// Lines over TCP, read on when what came before is fsynced. `None`: turned off, or a pure forwarder.
+    /// Lines over TCP, read on when what came before is fsynced. `None`: turned off, or no ingest role.
     pub durable: Option<SocketAddr>,
     /// The API has an address of its own and the line ports were not mentioned: several nodes may share the
     /// machine, so the default line ports are taken only if they are free.
@@ -69,17 +101,32 @@ pub struct StorageConfig {
     pub full_at_percent: u8,
     /// Fullness below which they are taken again. Less than [`StorageConfig::full_at_percent`].
     pub resume_at_percent: u8,
-    /// Payload bytes after which a piece of the ingest log is closed.
+    /// Payload bytes after which a piece of the ingest log is closed and sealed.
     pub piece_bytes: u64,
+    /// Age in milliseconds after which it is.
+    pub piece_age_ms: u64,
 }
 
-/// When records are deleted. A piece goes when either limit is passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// When records are deleted. A unit goes when either limit is passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
     /// Age in milliseconds. `None`: age deletes nothing.
     pub age_ms: Option<u64>,
     /// Bytes of the whole store. `None`: size deletes nothing.
     pub bytes: Option<u64>,
+    /// Other ages for some topics, one per topic.
+    pub rules: Vec<RetentionRule>,
+}
+
+/// Another age for a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetentionRule {
+    /// The topic.
+    pub topic: String,
+    /// Name of its retention class, which units carry.
+    pub class: String,
+    /// Age in milliseconds.
+    pub age_ms: u64,
 }
 
 /// One configured source.
@@ -108,6 +155,8 @@ pub enum Durability {
     Received,
     /// Fsynced in one ingest log. Survives process and OS crash, not the loss of that disk.
     Stored,
+    /// Fsynced on as many store nodes as [`Cluster::replication`] says. Survives the loss of all but one of them.
+    Replicated,
 }
 
 /// Capabilities given to one source. Everything not named here is denied, except `log`, `metrics` and

@@ -96,11 +96,9 @@ pub const INSECURE_PHRASE: &str = "yes, I mean it";
 
 const NO_TLS: Support = Support::Refused("this version has no TLS yet");
 const NO_AUTH: Support = Support::Refused("this version has no tokens yet");
-const NO_CLUSTER: Support = Support::Refused("this version runs a single node");
+const NO_GOSSIP: Support =
+    Support::Refused("this version has no gossip yet; name the other nodes in cluster.peers");
 const NO_AMQP: Support = Support::Refused("this version has no AMQP capability yet");
-const NO_RULES: Support =
-    Support::NotYet("this version keeps every topic as long as retention.age and retention.bytes say");
-
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
 const CENTURY_MS: u64 = 36_525 * DAY_MS;
@@ -135,7 +133,7 @@ pub static KEYS: &[Key] = &[
         "node.roles",
         Kind::List(&Kind::Choice(&["ingest", "store", "query", "forward"])),
         r#"["ingest", "store", "query", "forward"]"#,
-        "Roles of this process. This version runs ingest, store and query together, with or without forward, or forward alone.",
+        "Roles of this process: any set. ingest takes records in, store keeps them, query answers, forward ships to other nodes.",
     ),
     is(
         "node.data_dir",
@@ -183,27 +181,45 @@ pub static KEYS: &[Key] = &[
         Kind::Path,
         "Hashed bearer tokens with scopes (ingest, query, tail, admin) and topics.",
     ),
-    but(NO_CLUSTER, table("cluster", "The other nodes.")),
+    table("cluster", "The other nodes."),
     optional(
         "cluster.name",
         Kind::Text("the name of the cluster"),
         "Nodes of other clusters are not listened to.",
     ),
-    optional("cluster.gossip", Kind::Socket, "UDP address for membership."),
-    optional(
-        "cluster.advertise",
-        Kind::Text("an IP address or host name"),
-        "How other nodes reach this one.",
+    but(NO_GOSSIP, optional("cluster.gossip", Kind::Socket, "UDP address for membership.")),
+    but(
+        NO_GOSSIP,
+        optional(
+            "cluster.advertise",
+            Kind::Text("an IP address or host name"),
+            "How other nodes reach this one.",
+        ),
+    ),
+    but(
+        NO_GOSSIP,
+        optional(
+            "cluster.join",
+            Kind::List(&Kind::HostPort),
+            "Gossip addresses of some other nodes, tried for ever.",
+        ),
     ),
     optional(
-        "cluster.join",
-        Kind::List(&Kind::HostPort),
-        "Gossip addresses of some other nodes, tried for ever.",
+        "cluster.peers",
+        Kind::List(&Kind::Url(&["http", "https"])),
+        "APIs of the other nodes, instead of gossip. A list for all nodes is fine: a node knows itself.",
     ),
-    optional("cluster.peers", Kind::List(&Kind::Url(&["http", "https"])), "Static peers instead of gossip."),
-    optional("cluster.replication", Kind::Integer(1, 16), "On how many store nodes every record lies."),
+    optional(
+        "cluster.replication",
+        Kind::Integer(1, 16),
+        "On how many store nodes every record lies. 2 where peers are named, else 1.",
+    ),
     optional("cluster.zone", Kind::Text("the name of a zone"), "Copies are spread over zones."),
-    optional("cluster.key_file", Kind::Path, "The key that seals what nodes say to each other."),
+    optional(
+        "cluster.key_file",
+        Kind::Path,
+        "The key by which nodes know each other: one line of 64 hex digits, the same on all nodes.",
+    ),
     table("retention", "What is deleted, and when. Either limit is enough."),
     is(
         "retention.age",
@@ -217,7 +233,7 @@ pub static KEYS: &[Key] = &[
         r#""unlimited""#,
         "The oldest pieces are deleted when the store is larger than this.",
     ),
-    but(NO_RULES, optional("retention.rules", Kind::Tables, "Other ages for some topics.")),
+    optional("retention.rules", Kind::Tables, "Other ages for some topics."),
     required("retention.rules.[].topic", Kind::Text("a topic"), "The topic of the rule."),
     required("retention.rules.[].age", AGE, "Records of the topic older than this are deleted."),
     table("storage", "The data directory."),
@@ -227,11 +243,8 @@ pub static KEYS: &[Key] = &[
         r#""95%""#,
         "Above this fullness of the disk new records are refused with 507, until it is 2 % less full.",
     ),
-    table("storage.seal", "When a piece of the ingest log is closed and the next one opened."),
-    but(
-        Support::NotYet("this version closes pieces by size alone"),
-        optional("storage.seal.age", Kind::Duration(100, 60 * MINUTE_MS), "After this time."),
-    ),
+    table("storage.seal", "When a piece of the ingest log is closed, sealed and offered to the stores."),
+    is("storage.seal.age", Kind::Duration(100, 60 * MINUTE_MS), r#""3s""#, "After this time."),
     is(
         "storage.seal.bytes",
         Kind::Bytes(PIECE_BYTES_MIN, PIECE_BYTES_MAX),

@@ -94,6 +94,11 @@ impl Literal {
         Some(Literal { needle, finder, bound_before: bound(bytes.first()), bound_after: bound(bytes.last()) })
     }
 
+    /// Whether a word byte directly before, or after, makes an occurrence another word.
+    pub(crate) fn bounds(&self) -> (bool, bool) {
+        (self.bound_before, self.bound_after)
+    }
+
     /// Whether an occurrence at `start` counts: it ends inside the payload and is a word of its own where
     /// that is asked for.
     pub(crate) fn counts_at(&self, payload: &[u8], start: usize) -> bool {

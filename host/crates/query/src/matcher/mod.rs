@@ -11,8 +11,10 @@ mod node;
 mod pattern;
 mod required;
 mod scan;
+mod words;
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use weir_record::Stream;
 use weir_record::limits::{QUERY_REGEXES_MAX, REGEX_BYTES_MAX};
@@ -20,6 +22,7 @@ use weir_record::limits::{QUERY_REGEXES_MAX, REGEX_BYTES_MAX};
 use crate::language::Expr;
 use node::{Node, Resolved};
 pub use scan::StreamMatcher;
+pub use words::{Prune, RequiredWords};
 
 /// An expression that cannot be searched for. Does not affect state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +58,11 @@ enum Verdict {
     Same(Option<StreamMatcher>),
 }
 
+/// What the terms that ask for the stream say of one stream. Streams of one class have one matcher: a query
+/// rarely knows more than two classes, however many streams there are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamClass(Vec<u64>);
+
 /// A compiled query. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Matcher {
@@ -72,6 +80,28 @@ impl Matcher {
             Verdict::Same(matcher_of(root.resolve(None)))
         };
         Ok(Matcher { root, any_stream })
+    }
+
+    /// The class of a stream, for whoever keeps matchers per class instead of per stream.
+    pub fn class_of(&self, stream: &Stream) -> StreamClass {
+        let (mut bits, mut count) = (Vec::new(), 0);
+        if matches!(self.any_stream, Verdict::Varies) {
+            self.root.ask_stream(stream, &mut |holds| {
+                if count % 64 == 0 {
+                    bits.push(0_u64);
+                }
+                if let Some(last) = bits.last_mut() {
+                    *last |= u64::from(holds) << (count % 64);
+                }
+                count += 1;
+            });
+        }
+        StreamClass(bits)
+    }
+
+    /// Whether terms ask for topic or labels; if not, all streams are of one class.
+    pub fn asks_for_stream(&self) -> bool {
+        matches!(self.any_stream, Verdict::Varies)
     }
 
     /// The matcher for the records of one stream; `None` when no record of it can match.

@@ -94,14 +94,36 @@ impl Node {
         }
     }
 
+    /// Tells for each term that asks for the stream, in the order of the tree, whether it holds.
+    pub(crate) fn ask_stream(&self, stream: &Stream, tell: &mut dyn FnMut(bool)) {
+        match self {
+            Node::Topic(_) | Node::Label { .. } => tell(self.holds_for(stream)),
+            Node::And(parts) | Node::Or(parts) => {
+                for part in parts {
+                    part.ask_stream(stream, tell);
+                }
+            }
+            Node::Not(inner) => inner.ask_stream(stream, tell),
+            Node::All | Node::Literal(_) | Node::Pattern(_) => {}
+        }
+    }
+
+    /// Whether a term that asks for the stream holds; others hold for none.
+    fn holds_for(&self, stream: &Stream) -> bool {
+        match self {
+            Node::Topic(value) => stream.topic() == value,
+            Node::Label { name, value } => stream.label(name).unwrap_or_default() == value,
+            _ => false,
+        }
+    }
+
     /// What is left once the stream is known. Without a stream, terms that ask for it hold for none.
     pub(crate) fn resolve(&self, stream: Option<&Stream>) -> Resolved {
         let constant = |holds| if holds { Resolved::Always } else { Resolved::Never };
         match self {
             Node::All => Resolved::Always,
-            Node::Topic(value) => constant(stream.is_some_and(|stream| stream.topic() == value)),
-            Node::Label { name, value } => {
-                constant(stream.is_some_and(|stream| stream.label(name).unwrap_or_default() == value))
+            Node::Topic(_) | Node::Label { .. } => {
+                constant(stream.is_some_and(|stream| self.holds_for(stream)))
             }
             Node::Literal(_) | Node::Pattern(_) => Resolved::Depends(self.clone()),
             Node::Not(inner) => match inner.resolve(stream) {

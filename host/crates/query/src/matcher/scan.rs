@@ -7,11 +7,18 @@ use core::ops::Range;
 
 use crate::matcher::literal::{Finder, Literal};
 use crate::matcher::node::Node;
+use crate::matcher::words::RequiredWords;
 
 /// Finds the records of one stream that match. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct StreamMatcher {
-    plan: Arc<Plan>,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    plan: Plan,
+    words: RequiredWords,
 }
 
 /// How a buffer is searched.
@@ -31,16 +38,22 @@ enum Plan {
 
 impl StreamMatcher {
     pub(crate) fn all() -> StreamMatcher {
-        StreamMatcher { plan: Arc::new(Plan::All) }
+        StreamMatcher { inner: Arc::new(Inner { plan: Plan::All, words: RequiredWords::none() }) }
     }
 
     pub(crate) fn new(node: Node) -> StreamMatcher {
-        StreamMatcher { plan: Arc::new(Plan::of(node)) }
+        let words = RequiredWords::of(&node);
+        StreamMatcher { inner: Arc::new(Inner { plan: Plan::of(node), words }) }
     }
 
     /// Whether every record matches, so that no payload needs to be read.
     pub fn matches_all(&self) -> bool {
-        matches!(*self.plan, Plan::All)
+        matches!(self.inner.plan, Plan::All)
+    }
+
+    /// The words that every record that matches must hold.
+    pub fn required_words(&self) -> &RequiredWords {
+        &self.inner.words
     }
 
     /// Tells `hit` the number of each record that matches, ascending. Record `i` is
@@ -54,8 +67,22 @@ impl StreamMatcher {
 
     /// [`StreamMatcher::scan`] for some of the records only.
     pub fn scan_rows(&self, ends: &[u32], arena: &[u8], rows: Range<usize>, hit: &mut dyn FnMut(usize)) {
+        self.search(&Buffer { ends, arena, gap: 0 }, rows, hit);
+    }
+
+    /// [`StreamMatcher::scan_rows`] over lines: each payload is followed by one byte, its newline, that is
+    /// part of no record. Line `i` is `arena[ends[i - 1]..ends[i]]`, and its payload all of it but the last
+    /// byte; payloads may have newlines of their own.
+    ///
+    /// # Panics
+    /// When the ends do not go up, or go beyond the arena.
+    pub fn scan_lines(&self, ends: &[u32], arena: &[u8], rows: Range<usize>, hit: &mut dyn FnMut(usize)) {
+        self.search(&Buffer { ends, arena, gap: 1 }, rows, hit);
+    }
+
+    fn search(&self, buffer: &Buffer<'_>, rows: Range<usize>, hit: &mut dyn FnMut(usize)) {
         if !rows.is_empty() {
-            self.plan.scan(&Buffer { ends, arena }, rows, hit);
+            self.inner.plan.scan(buffer, rows, hit);
         }
     }
 }
@@ -64,6 +91,8 @@ impl StreamMatcher {
 struct Buffer<'a> {
     ends: &'a [u32],
     arena: &'a [u8],
+    // Bytes behind each payload that lie before its end and belong to no record.
+    gap: usize,
 }
 
 impl<'a> Buffer<'a> {
@@ -76,7 +105,7 @@ impl<'a> Buffer<'a> {
     }
 
     fn payload(&self, row: usize) -> &'a [u8] {
-        &self.arena[self.start(row)..self.end(row)]
+        &self.arena[self.start(row)..self.end(row) - self.gap]
     }
 
     /// The record that holds a byte, at or after `row`. Steps double, since the next hit may be the
@@ -139,13 +168,13 @@ fn scan_one(literal: &Literal, buffer: &Buffer<'_>, rows: Range<usize>, hit: &mu
     while let Some(found) = literal.finder.find(&buffer.arena[at..end]) {
         let position = at + found;
         row = buffer.row_of(position, row);
-        let (from, to) = (buffer.start(row), buffer.end(row));
-        if literal.counts_at(&buffer.arena[from..to], position - from) {
+        let (from, payload) = (buffer.start(row), buffer.payload(row));
+        if literal.counts_at(payload, position - from) {
             hit(row);
-            at = to;
-        } else if position + literal.needle.bytes.len() > to {
+            at = buffer.end(row);
+        } else if position - from + literal.needle.bytes.len() > payload.len() {
             // It runs into the next record, and so would any that begins later in this one.
-            at = to;
+            at = buffer.end(row);
         } else {
             at = position + 1;
         }

@@ -36,6 +36,13 @@ fn found(expr: &Expr, payloads: &[Vec<u8>]) -> Vec<usize> {
             matcher.scan_rows(&ends, &arena, cut..payloads.len(), &mut |row| parts.push(row));
             assert_eq!(parts, hits, "cut at {cut}");
         }
+        // So does a search of lines, whose newlines are nobody's.
+        let mut lines = Vec::new();
+        let ends: Vec<u32> = ends.iter().zip(1..).map(|(end, line)| end + line).collect();
+        let arena: Vec<u8> =
+            payloads.iter().flat_map(|payload| payload.iter().chain(b"\n")).copied().collect();
+        matcher.scan_lines(&ends, &arena, 0..payloads.len(), &mut |row| lines.push(row));
+        assert_eq!(lines, hits, "as lines");
     }
     hits
 }
@@ -235,11 +242,26 @@ fn payloads() -> impl Strategy<Value = Vec<Vec<u8>>> {
     prop::collection::vec(prop::collection::vec(bytes, 0..7), 0..9)
 }
 
+/// A hash of a word in whatever ASCII case, as filters use one.
+fn word_hash(word: &[u8]) -> u64 {
+    word.iter().fold(7, |hash: u64, byte| hash.wrapping_mul(1_000_003) ^ u64::from(byte.to_ascii_lowercase()))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
     #[test]
     fn a_scan_finds_what_a_naive_search_finds(expr in exprs(), payloads in payloads()) {
         let expected: Vec<usize> = (0..payloads.len()).filter(|&row| naive(&expr, &payloads[row])).collect();
+        if let Some(matcher) = Matcher::compile(&expr).unwrap().for_stream(&stream()) {
+            let prune = matcher.required_words().hashed(&word_hash);
+            for &row in &expected {
+                let known: Vec<u64> = payloads[row]
+                    .split(|&byte| !(byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80))
+                    .map(word_hash)
+                    .collect();
+                prop_assert!(prune.may_match(&|hash| known.contains(&hash)), "{} in row {}", expr, row);
+            }
+        }
         prop_assert_eq!(found(&expr, &payloads), expected, "{}", expr);
     }
 }

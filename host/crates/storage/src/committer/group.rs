@@ -6,8 +6,16 @@ use std::fmt;
 use crate::committer::{CommitError, CommitterMetrics};
 use crate::ingest_log::{Committed, Entry, IngestLog, LogError};
 
+/// Where an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// Number of the piece that has its records: what is sealed under that number has them. `None` for an
+    /// entry without records, for which there is nothing to wait.
+    pub piece: Option<u64>,
+}
+
 /// Called with the outcome of an entry.
-pub type Done = Box<dyn FnOnce(Result<(), CommitError>) + Send>;
+pub type Done = Box<dyn FnOnce(Result<Stored, CommitError>) + Send>;
 
 /// An entry and who waits for it.
 pub struct Job {
@@ -95,7 +103,10 @@ impl GroupCommit {
                     sums.add(&committed);
                     observe(&committed);
                 }
-                waiting.drain(..).for_each(|job| (job.done)(Ok(())));
+                for job in waiting.drain(..) {
+                    let piece = committed.piece.filter(|_| job.entry.records() > 0);
+                    (job.done)(Ok(Stored { piece }));
+                }
             }
             Err(error) => self.fail_all(waiting, &error.into(), sums),
         }
@@ -141,6 +152,7 @@ impl From<LogError> for CommitError {
         match error {
             LogError::DiskFull => CommitError::DiskFull,
             LogError::Poisoned(reason) => CommitError::Poisoned(reason),
+            LogError::Closed => CommitError::Stopped,
             LogError::TooLarge { .. } | LogError::GroupFull | LogError::Io { .. } => {
                 CommitError::TooLarge(error.to_string().into())
             }

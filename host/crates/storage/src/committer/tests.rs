@@ -9,7 +9,7 @@ use crate::disk::sim::{Faults, SimDisk};
 use crate::ingest_log::tests::{entry, numbered, open, options, payloads};
 use weir_record::RecordId;
 
-type Outcome = Result<(), CommitError>;
+type Outcome = Result<Stored, CommitError>;
 
 fn start(disk: &SimDisk, options: CommitterOptions, epoch: u64) -> Committer {
     Committer::start(open(disk, crate::ingest_log::tests::options(epoch)).0, options).unwrap()
@@ -92,7 +92,9 @@ fn entries_that_wait_share_a_commit_and_a_full_queue_gives_them_back() {
 fn metrics_count_what_was_done() {
     let disk = SimDisk::new(1);
     let committer = start(&disk, usual(), 1);
-    (0..5).for_each(|number| submit(&committer, number).recv().unwrap().unwrap());
+    for number in 0..5 {
+        submit(&committer, number).recv().unwrap().unwrap();
+    }
     let (sender, receiver) = channel();
     let refused = entry(Some(("", b"")), 1, &[]);
     committer.submit(refused, Box::new(move |outcome| drop(sender.send(outcome)))).unwrap();
@@ -172,10 +174,12 @@ fn it_works_on_a_real_disk() {
     let disk: Arc<dyn crate::Disk> = Arc::new(crate::disk::real::RealDisk);
     let open = |epoch| crate::IngestLog::open(Arc::clone(&disk), dir.path(), options(epoch)).unwrap();
     let committer = Committer::start(open(1).0, usual()).unwrap();
-    (0..10).for_each(|number| submit(&committer, number).recv().unwrap().unwrap());
+    for number in 0..10 {
+        submit(&committer, number).recv().unwrap().unwrap();
+    }
     committer.stop();
     let (log, recovery) = open(2);
     assert_eq!((recovery.records, recovery.scanned), (10, 0));
     assert_eq!(payloads(&log.reader().snapshot()), numbered(0..10));
-    assert!(Path::new(&dir.path().join("log/0000000000000001-00000001.log")).is_file());
+    assert!(Path::new(&dir.path().join("log/0000000000000002-00000001.log")).is_file());
 }

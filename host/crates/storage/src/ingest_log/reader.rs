@@ -1,5 +1,7 @@
 //! Reading what is committed, while the log goes on.
 
+use std::collections::BTreeSet;
+use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -21,6 +23,9 @@ pub struct LogReader {
 pub struct Snapshot {
     /// The pieces in the order of arrival, none without records.
     pub pieces: Vec<Arc<Piece>>,
+    /// The log begins here: pieces with a lower number have been sealed, and what was sealed of this one and of
+    /// later ones is in the log part as well, or came after this moment. (Pieces that cannot be sealed may be older.)
+    pub first_piece: u64,
 }
 
 /// The committed part of one piece.
@@ -182,29 +187,41 @@ impl Piece {
     /// Reads some batches, given as a range of [`Piece::batches`], with one read into `buf`, whose
     /// content is replaced and whose memory is reused.
     pub fn read<'a>(&'a self, batches: Range<usize>, buf: &'a mut Vec<u8>) -> Views<'a> {
+        match self.fetch(batches.clone(), buf) {
+            Ok(count) => self.views(batches, &buf[..count], None),
+            Err(error) => self.views(batches, &[], Some(error.to_string().into())),
+        }
+    }
+
+    /// Reads the frames of some batches into `buf` and tells how many bytes there were; unchecked.
+    pub(crate) fn fetch(&self, batches: Range<usize>, buf: &mut Vec<u8>) -> io::Result<usize> {
+        let (_, base, bytes) = self.span(batches);
+        // Grown only, not cleared: zeroing what is overwritten at once costs a third of the speed.
+        if buf.len() < bytes {
+            buf.resize(bytes, 0);
+        }
+        self.file.read_at(&mut buf[..bytes], base)
+    }
+
+    /// Checks the batches in the bytes that [`Piece::fetch`] read, or tells of the error that it met.
+    pub(crate) fn views<'a>(
+        &'a self,
+        batches: Range<usize>,
+        bytes: &'a [u8],
+        error: Option<Arc<str>>,
+    ) -> Views<'a> {
+        let (batches, base, _) = self.span(batches);
+        Views { piece: self, bytes, base, next: batches.start, end: batches.end, frame: None, error }
+    }
+
+    /// Those of the batches that exist, where their frames begin in the file, and their length.
+    fn span(&self, batches: Range<usize>) -> (Range<usize>, u64, usize) {
         let end = batches.end.min(self.index.batches().len());
         let batches = batches.start.min(end)..end;
         let entries = &self.index.batches()[batches.clone()];
         let base = entries.first().map_or(0, |batch| batch.frame_offset);
         let bytes = entries.last().map_or(0, |batch| batch.frame_end() - base) as usize;
-        // Grown only, not cleared: zeroing what is overwritten at once costs a third of the speed.
-        if buf.len() < bytes {
-            buf.resize(bytes, 0);
-        }
-        let read = self.file.read_at(&mut buf[..bytes], base);
-        let (bytes, error): (&[u8], _) = match read {
-            Ok(count) => (&buf[..count], None),
-            Err(error) => (&[], Some(error)),
-        };
-        Views {
-            piece: self,
-            bytes,
-            base,
-            next: batches.start,
-            end,
-            frame: None,
-            error: error.map(|error| error.to_string().into()),
-        }
+        (batches, base, bytes)
     }
 
     /// Reads all batches. For pieces of the usual size; [`Piece::portions`] keeps memory smaller.
@@ -313,6 +330,10 @@ pub(crate) struct Published {
     pub(crate) active: Option<Piece>,
     /// A copy of it for readers, made when one asks and good until the next commit.
     pub(crate) copy: Option<Arc<Piece>>,
+    /// The number of the next piece to be made.
+    pub(crate) next_number: u64,
+    /// Numbers of pieces that cannot be sealed and stay while later ones go.
+    pub(crate) stuck: BTreeSet<u64>,
 }
 
 impl Shared {
@@ -338,6 +359,24 @@ impl LogReader {
         {
             pieces.push(Arc::clone(published.copy.get_or_insert_with(|| Arc::new(active.clone()))));
         }
-        Snapshot { pieces }
+        let next = published.active.as_ref().map_or(published.next_number, Piece::number);
+        let waiting = pieces.iter().map(|piece: &Arc<Piece>| piece.number());
+        let first = waiting.filter(|number| !published.stuck.contains(number)).min();
+        Snapshot { pieces, first_piece: first.unwrap_or(next) }
+    }
+
+    /// Notes that a piece cannot be sealed, before any later one leaves the log.
+    pub(crate) fn set_stuck(&self, number: u64) {
+        self.shared.lock().stuck.insert(number);
+    }
+
+    /// Whether a piece cannot be sealed.
+    pub(crate) fn is_stuck(&self, number: u64) -> bool {
+        self.shared.lock().stuck.contains(&number)
+    }
+
+    /// The pieces that never change again, in the order of arrival, also those without records.
+    pub fn complete(&self) -> Vec<Arc<Piece>> {
+        self.shared.lock().complete.clone()
     }
 }

@@ -34,8 +34,10 @@ pub(crate) fn entry(source: Option<(&str, &[u8])>, first: u128, payloads: &[&str
     }
 }
 
-pub(crate) fn options(epoch: u64) -> LogOptions {
-    LogOptions { full_at_percent: 100, resume_at_percent: 100, reserve_bytes: 0, ..LogOptions::new(7, epoch) }
+/// Options of the n-th run of a process.
+pub(crate) fn options(run: u64) -> LogOptions {
+    let usual = LogOptions::new(7, run << 1);
+    LogOptions { full_at_percent: 100, resume_at_percent: 100, reserve_bytes: 0, ..usual }
 }
 
 pub(crate) fn open(disk: &SimDisk, options: LogOptions) -> (IngestLog, Recovery) {

@@ -275,7 +275,9 @@ impl IngestLog {
         self.sync_dir()?;
         self.next_number = self.next_number.saturating_add(1);
         let end = bytes.len() as u64;
-        self.shared.lock().active = Some(Piece {
+        let mut published = self.shared.lock();
+        published.next_number = self.next_number;
+        published.active = Some(Piece {
             identity: Identity { node, epoch, number },
             name: name.to_string().into(),
             file: Arc::clone(&file),
@@ -284,6 +286,7 @@ impl IngestLog {
             committed_bytes: end,
             damaged_bytes: 0,
         });
+        drop(published);
         let table = StreamTable::default();
         self.active = Some(Active {
             file,

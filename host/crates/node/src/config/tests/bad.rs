@@ -193,34 +193,58 @@ fn a_public_address_is_refused_with_the_line_to_add() {
 #[test]
 fn what_this_version_cannot_do_is_refused_where_ignoring_it_would_be_unsafe() {
     check(
-        "[node]\nroles = [\"ingest\"]\n[tls]\ncert = \"a\"\n[auth]\n[cluster]\nreplication = 2\n[sources.a]\nplugin = \"file-source\"\ndurability = \"replicated\"\n[forward]\nto = [\"https://a\", \"tcp://b:1\"]",
+        "[node]\nroles = [\"ingest\"]\n[tls]\ncert = \"a\"\n[auth]\n[cluster]\ngossip = \"127.0.0.1:7659\"\npeers = [\"https://b\"]\n[sources.a]\nplugin = \"file-source\"\ndurability = \"replicated\"\n[forward]\nto = [\"https://a\", \"tcp://b:1\"]",
         &[
-            "weir.toml:2:9: node.roles: this version runs ingest, store and query together, with or without forward, or forward alone",
             "weir.toml:3:2: tls: this version has no TLS yet",
             "weir.toml:5:2: auth: this version has no tokens yet",
-            "weir.toml:6:2: cluster: this version runs a single node",
-            "weir.toml:10:14: sources.a.durability: this version runs a single node; \"stored\" is the most it can give",
-            "weir.toml:12:7: forward.to: https://a: this version has no TLS yet; ship to an http:// address on a network you trust",
-            "weir.toml:12:20: forward.to: tcp://b:1: this version ships over HTTP alone; name the peer's API, such as http://host:7650",
+            "weir.toml:7:1: cluster.gossip: this version has no gossip yet; name the other nodes in cluster.peers",
+            "weir.toml:8:10: cluster.peers: https://b: this version has no TLS yet; name an http:// address",
+            "weir.toml:11:14: sources.a.durability: this version runs a single node; \"stored\" is the most it can give",
+            "weir.toml:13:7: forward.to: https://a: this version has no TLS yet; ship to an http:// address on a network you trust",
+            "weir.toml:13:20: forward.to: tcp://b:1: this version ships over HTTP alone; name the peer's API, such as http://host:7650",
         ],
     );
 }
 
 #[test]
 fn what_is_not_acted_on_yet_is_said_and_the_node_starts() {
+    let digest = "ab".repeat(32);
     check(
-        "storage.seal.age = \"3s\"\nretention.rules = [{ topic = \"debug\", age = \"1d\" }]",
-        &[
-            "weir.toml:1:14: storage.seal.age: this version closes pieces by size alone",
-            "weir.toml:2:11: retention.rules: this version keeps every topic as long as retention.age and retention.bytes say",
-        ],
+        &format!("policy.filters = [\"sha256:{digest}\"]"),
+        &["weir.toml:1:8: policy.filters: this version has no query filters yet"],
     );
     // What stands inside is checked all the same.
     check(
-        "retention.rules = [{ topic = \"debug\" }]",
+        "policy.filters = [\"x\"]",
         &[
-            "weir.toml:1:11: retention.rules: this version keeps every topic as long as retention.age and retention.bytes say",
-            "weir.toml:1:20: retention.rules[0].age: expected a duration from \"1m\" to \"36525d\", such as \"2h30m\", got nothing",
+            "weir.toml:1:8: policy.filters: this version has no query filters yet",
+            "weir.toml:1:19: policy.filters[0]: expected a SHA-256 of 64 hex digits, got \"x\"",
+        ],
+    );
+}
+
+#[test]
+fn a_node_that_needs_others_must_name_them() {
+    let lacking = "expected cluster.peers to name the other nodes, got none; this node has not all of the roles ingest, \
+                   store and query and needs them";
+    for roles in ["[\"store\"]", "[\"query\"]", "[\"store\", \"query\"]", "[\"ingest\", \"query\"]"] {
+        check(&format!("node.roles = {roles}"), &[&format!("weir.toml:1:14: node.roles: {lacking}")]);
+    }
+    check(
+        "node.roles = [\"store\"]\ncluster.peers = [\"http://a:7650\"]\nsources.a.plugin = \"file-source\"",
+        &[
+            "weir.toml:3:9: sources.a: expected somewhere to send records to, got neither the role ingest nor forward.to",
+        ],
+    );
+}
+
+#[test]
+fn rules_of_retention_are_one_for_each_topic() {
+    check(
+        "retention.rules = [{ topic = \"debug\", age = \"1d\" }, { topic = \"debug\", age = \"2d\" }, { topic = \"x\" }]",
+        &[
+            "weir.toml:1:53: retention.rules: expected one rule for each topic, got a second for \"debug\"",
+            "weir.toml:1:86: retention.rules[2].age: expected a duration from \"1m\" to \"36525d\", such as \"2h30m\", got nothing",
         ],
     );
 }
@@ -230,7 +254,7 @@ fn a_forwarder_says_that_it_takes_no_lines() {
     check(
         "[node]\nroles = [\"forward\"]\n[forward]\nto = [\"http://a\"]\n[listen]\nfast = \"127.0.0.1:0\"\ndurable = \"off\"",
         &[
-            "weir.toml:6:8: listen.fast: a node with the forward role alone takes no lines; send them to its ingest nodes",
+            "weir.toml:6:8: listen.fast: a node without the ingest role takes no lines; send them to an ingest node",
         ],
     );
 }

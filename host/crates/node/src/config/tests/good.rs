@@ -14,9 +14,9 @@ fn the_configuration_of_the_contract_has_no_error() {
             (Gravity::Refused, "forward.to"),
             (Gravity::Refused, "tls"),
             (Gravity::Refused, "auth"),
-            (Gravity::Refused, "cluster"),
-            (Gravity::NotYet, "retention.rules"),
-            (Gravity::NotYet, "storage.seal.age"),
+            (Gravity::Refused, "cluster.gossip"),
+            (Gravity::Refused, "cluster.advertise"),
+            (Gravity::Refused, "cluster.join"),
             (Gravity::NotYet, "policy.filters"),
             (Gravity::Refused, "sources.orders.plugin"),
             (Gravity::Refused, "sources.orders.durability"),
@@ -47,8 +47,38 @@ fn an_empty_file_and_no_file_are_the_documented_defaults() {
     assert_eq!(defaults.storage.full_at_percent, 95);
     assert_eq!(defaults.storage.resume_at_percent, 93);
     assert_eq!(defaults.storage.piece_bytes, weir_record::limits::PIECE_BYTES_DEFAULT);
-    assert_eq!(defaults.retention, Retention { age_ms: Some(7 * 86_400_000), bytes: None });
+    assert_eq!(
+        defaults.retention,
+        Retention { age_ms: Some(7 * 86_400_000), bytes: None, rules: Vec::new() }
+    );
     assert_eq!((defaults.forward_to.len(), defaults.sources.len(), defaults.plugins.len()), (0, 0, 0));
+}
+
+#[test]
+fn a_node_among_others_is_resolved_whole() {
+    let config = config(
+        r#"
+        node.roles = ["store"]
+        listen.api = "127.0.0.1:7651"
+        [cluster]
+        peers = ["http://a:7650/", "http://b:7650", "http://a:7650"]
+        zone = "rack-1"
+        key_file = "cluster.key"
+        [retention]
+        rules = [{ topic = "debug", age = "1d" }, { topic = "a.b", age = "2d" }]
+        [storage]
+        seal = { age = "1s" }
+        "#,
+    );
+    let key_file = Some("/etc/weir/cluster.key".into());
+    let peers = vec!["http://a:7650".to_owned(), "http://b:7650".to_owned()];
+    assert_eq!(config.cluster, Cluster { peers, replication: 2, zone: Some("rack-1".into()), key_file });
+    assert_eq!(config.roles.names().collect::<Vec<_>>(), ["store"]);
+    assert_eq!((config.listen.fast, config.listen.durable), (None, None));
+    let rules: Vec<_> =
+        config.retention.rules.iter().map(|rule| (rule.class.as_str(), rule.age_ms / 86_400_000)).collect();
+    assert_eq!(rules, [("t-debug", 1), ("h-e61d99190466522c", 2)]);
+    assert_eq!(config.storage.piece_age_ms, 1000);
 }
 
 #[test]
@@ -163,5 +193,5 @@ fn ports_for_lines_move_and_close_one_by_one() {
 #[test]
 fn limits_can_be_lifted() {
     let config = config("[retention]\nage = \"unlimited\"\nbytes = \"100GiB\"");
-    assert_eq!(config.retention, Retention { age_ms: None, bytes: Some(100 << 30) });
+    assert_eq!(config.retention, Retention { age_ms: None, bytes: Some(100 << 30), rules: Vec::new() });
 }

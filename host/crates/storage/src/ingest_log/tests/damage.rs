@@ -5,8 +5,8 @@ use crate::ingest_log::frame::MAGIC;
 use crate::ingest_log::reader::DamageCause;
 use proptest::prelude::*;
 
-const ACTIVE: &str = "0000000000000001-00000001.active";
-const COMPLETE: &str = "0000000000000001-00000001.log";
+const ACTIVE: &str = "0000000000000002-00000001.active";
+const COMPLETE: &str = "0000000000000002-00000001.log";
 
 fn len(disk: &SimDisk, name: &str) -> u64 {
     disk.open(&log_path(name)).unwrap().len().unwrap()
@@ -156,7 +156,7 @@ fn what_is_not_ours_is_moved_aside_and_named() {
         ("00000000000000aa-00000009.active", vec![0x20; 5000], "not a piece of an ingest log"),
         ("00000000000000aa-00000009.log", vec![], "not a piece of an ingest log"),
         ("00000000000000aa-00000009.log", later, "a piece of version 9, this program reads version 1"),
-        ("00000000000000aa-00000009.log", whole, "its header is that of piece 0000000000000001-00000001"),
+        ("00000000000000aa-00000009.log", whole, "its header is that of piece 0000000000000002-00000001"),
     ] {
         let file = disk.create_new(&log_path(name)).unwrap();
         file.write_at(&content, 0).unwrap();

@@ -104,7 +104,7 @@ fn a_log_on_a_full_disk_opens_and_is_completed_later() {
     assert!(matches!(log.append(&entry(None, 9, &["x"])), Err(LogError::DiskFull)));
     disk.set_capacity(None);
     write(&mut log, 3..4);
-    let expected = ["0000000000000001-00000001.log", "0000000000000002-00000002.active"];
+    let expected = ["0000000000000002-00000001.log", "0000000000000004-00000002.active"];
     assert_eq!(files(&disk), expected, "the first is completed before the second is begun");
     drop(log);
     let (log, recovery) = open(&disk, options(3));

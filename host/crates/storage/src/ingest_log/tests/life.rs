@@ -42,10 +42,10 @@ fn a_reopened_log_has_its_records_cursors_and_highest_id() {
         assert_eq!(recovery.highest_id.to_u128(), 5);
         assert_eq!(recovery.cursors["s"], 4_u32.to_le_bytes());
         assert_eq!((recovery.scanned, recovery.completed), (u64::from(!clean), u64::from(!clean)));
-        assert_eq!(files(&disk), ["0000000000000001-00000001.log"]);
+        assert_eq!(files(&disk), ["0000000000000002-00000001.log"]);
         write(&mut log, 5..7);
         assert_eq!(payloads(&log.reader().snapshot()), numbered(0..7));
-        let expected = ["0000000000000001-00000001.log", "0000000000000002-00000002.active"];
+        let expected = ["0000000000000002-00000001.log", "0000000000000004-00000002.active"];
         assert_eq!(files(&disk), expected);
     }
 }

@@ -1,0 +1,93 @@
+//! Nodes apart from each other: records go from ingest nodes to stores, and a query node finds each of them once.
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+use weir_cluster_tests::cluster::Cluster;
+use weir_cluster_tests::process::{get, post, until};
+
+/// Pieces are sealed soon, so that records are on the way when they are asked for.
+const SETTINGS: &str = "[storage]\nseal = { age = \"200ms\" }";
+
+/// Sends numbered lines, and expects the durability that was asked for.
+fn send(url: &str, durability: &str, from: u64, to: u64) -> Result<()> {
+    let body = numbers(to)[from as usize..].join("\n");
+    let path = format!("{url}/api/v1/ingest?topic=t&durability={durability}");
+    let (status, answer) = post(&path, "text/plain", body.as_bytes())?;
+    ensure!(status == 200, "status {status}: {}", String::from_utf8_lossy(&answer));
+    Ok(())
+}
+
+/// The lines that a query node finds, and whether it says that it found all.
+fn found(url: &str) -> Result<(Vec<String>, bool, u16)> {
+    let (status, body) = get(&format!("{url}/api/v1/query?format=ndjson&q=topic:t"))?;
+    ensure!(status == 200 || status == 206, "status {status}: {}", String::from_utf8_lossy(&body));
+    let mut lines = Vec::new();
+    let mut complete = false;
+    for line in body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let value: Value = serde_json::from_slice(line)?;
+        match value["payload"].as_str() {
+            Some(payload) => lines.push(payload.to_owned()),
+            None => complete = value["stats"]["complete"] == true,
+        }
+    }
+    Ok((lines, complete, status))
+}
+
+fn numbers(to: u64) -> Vec<String> {
+    (0..to).map(|number| format!("number {number}")).collect()
+}
+
+#[test]
+fn records_go_to_two_stores_and_each_is_found_once_also_when_one_store_is_gone() -> Result<()> {
+    let members = [("i", "ingest"), ("s1", "store"), ("s2", "store"), ("q", "query")];
+    let mut cluster = Cluster::new(&members, 2, SETTINGS)?;
+    cluster.start_all()?;
+    let (ingest, query) = (cluster.url("i"), cluster.url("q"));
+    until("the nodes know each other", || found(&query), |(_, complete, _)| *complete)?;
+    // Asked for at once, while they go from the log to the stores.
+    for round in 0..20 {
+        send(&ingest, "stored", round * 100, (round + 1) * 100)?;
+        let (lines, complete, _) = found(&query)?;
+        ensure!(complete && lines == numbers((round + 1) * 100), "{} lines after round {round}", lines.len());
+    }
+    send(&ingest, "replicated", 2000, 2100)?;
+    cluster.until_metric("i", "weir_backlog_origins", |origins| origins == 0.0)?;
+    for store in ["s1", "s2"] {
+        cluster.until_metric(store, "weir_pulled_origins_total", |origins| origins > 0.0)?;
+    }
+    // Either store has all of it.
+    for store in ["s1", "s2"] {
+        cluster.kill(store)?;
+        let (lines, complete, _) =
+            until("the answer without it", || found(&query), |(_, complete, _)| *complete)?;
+        ensure!(complete && lines == numbers(2100), "{} lines without {store}", lines.len());
+        cluster.start(store)?;
+        until("the store is back", || found(&query), |(_, complete, _)| *complete)?;
+    }
+    // Without the ingest node nobody can tell what it has taken since.
+    cluster.kill("i")?;
+    let (lines, _, _) = until("the answer says so", || found(&query), |(_, complete, _)| !*complete)?;
+    ensure!(lines == numbers(2100), "{} lines without the ingest node", lines.len());
+    cluster.start("i")?;
+    let (lines, _, _) = until("all is well again", || found(&query), |(_, complete, _)| *complete)?;
+    ensure!(lines == numbers(2100), "{} lines at the end", lines.len());
+    Ok(())
+}
+
+#[test]
+fn a_store_that_is_lost_is_missed_by_name() -> Result<()> {
+    let members = [("i", "ingest"), ("s", "store"), ("q", "query")];
+    let mut cluster = Cluster::new(&members, 1, SETTINGS)?;
+    cluster.start_all()?;
+    let (ingest, query) = (cluster.url("i"), cluster.url("q"));
+    send(&ingest, "replicated", 0, 100)?;
+    until("the lines are found", || found(&query), |(lines, complete, _)| *complete && lines.len() == 100)?;
+    cluster.kill("s")?;
+    let (lines, _, status) =
+        until("the answer says that it lacks something", || found(&query), |(_, complete, _)| !*complete)?;
+    ensure!(status == 206 && lines.is_empty(), "status {status} with {} lines", lines.len());
+    cluster.start("s")?;
+    until("the lines are back", || found(&query), |(lines, complete, _)| *complete && lines.len() == 100)?;
+    ensure!(cluster.terminate("q")? == 0, "a query node stops cleanly");
+    Ok(())
+}

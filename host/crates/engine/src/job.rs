@@ -1,0 +1,102 @@
+//! A scan as a job of the pool: one step after the other until it is done, stopped, or fails.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use weir_query::Stats;
+
+use crate::collector::{Collected, TooLarge};
+use crate::findings::{Findings, Note, Tally};
+use crate::pool::Job;
+use crate::query::Event;
+use crate::workspace::Workspace;
+
+/// A search of one item, a part of it per step.
+pub(crate) trait Scan: Send {
+    /// Reads and searches the next part. `false` when there is none left.
+    fn advance(
+        &mut self,
+        found: &mut Findings,
+        stop: &AtomicBool,
+        work: &mut Workspace,
+    ) -> Result<bool, TooLarge>;
+}
+
+/// The outcome of a scan.
+#[derive(Debug)]
+pub(crate) struct Scanned {
+    /// Tells the scans of a query apart.
+    pub(crate) ticket: u64,
+    pub(crate) outcome: Result<(Collected, Option<Tally>), Failure>,
+    pub(crate) stats: Stats,
+    pub(crate) notes: Vec<Note>,
+    pub(crate) touched: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The rows of one id do not fit the memory.
+    TooLarge,
+    /// A bug: a worker panicked, with this message.
+    Panicked(String),
+}
+
+pub(crate) struct ScanJob<S> {
+    ticket: u64,
+    scan: S,
+    found: Findings,
+    busy: Duration,
+    stop: Arc<AtomicBool>,
+    done: Sender<Event>,
+}
+
+impl<S: Scan> ScanJob<S> {
+    /// `stop` ends it early, and then nothing is sent to `done`.
+    pub(crate) fn new(
+        ticket: u64,
+        scan: S,
+        found: Findings,
+        stop: Arc<AtomicBool>,
+        done: Sender<Event>,
+    ) -> ScanJob<S> {
+        ScanJob { ticket, scan, found, busy: Duration::ZERO, stop, done }
+    }
+
+    fn finish(self, outcome: Result<(), Failure>) {
+        let ScanJob { ticket, mut found, busy, done, .. } = self;
+        let mut stats = std::mem::take(&mut found.stats);
+        stats.stages.scan_us = busy.as_micros() as u64;
+        let (notes, touched) = (std::mem::take(&mut found.notes), found.touched);
+        let outcome = outcome.and_then(|()| found.finish().map_err(|TooLarge| Failure::TooLarge));
+        let scanned = Scanned { ticket, outcome, stats, notes, touched };
+        // A query that ended in the meantime does not listen any more, which is fine.
+        let _ = done.send(Event::Scanned(Box::new(scanned)));
+    }
+}
+
+impl<S: Scan + 'static> Job for ScanJob<S> {
+    fn step(mut self: Box<Self>, work: &mut Workspace) -> Option<Box<dyn Job>> {
+        if self.stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        let started = Instant::now();
+        // A bug must cost the query, not the worker, and the query must hear of it.
+        let ScanJob { scan, found, stop, .. } = &mut *self;
+        let more = catch_unwind(AssertUnwindSafe(|| scan.advance(found, stop, work)));
+        self.busy += started.elapsed();
+        match more {
+            Ok(Ok(true)) => return Some(self),
+            Ok(Ok(false)) => self.finish(Ok(())),
+            Ok(Err(TooLarge)) => self.finish(Err(Failure::TooLarge)),
+            Err(panic) => {
+                let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+                let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+                self.finish(Err(Failure::Panicked(text.unwrap_or_default())));
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,87 @@
+//! What a query has to say beside its answer, kept over its passes.
+
+use std::collections::HashSet;
+
+use weir_query::{Missing, Stats};
+use weir_record::limits::QUERY_MISSING_MAX;
+
+use crate::damaged::Damaged;
+use crate::findings::Note;
+use crate::job::Scanned;
+use crate::searchable::Searchable;
+
+/// What a query came to, beside its rows.
+#[derive(Debug, Clone, Default)]
+pub struct Answer {
+    /// What it looked at, and whether it is whole.
+    pub stats: Stats,
+    /// What could not be read of segments, at most
+    /// [`QUERY_MISSING_MAX`](weir_record::limits::QUERY_MISSING_MAX) entries.
+    pub damaged: Vec<Damaged>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    pub(crate) answer: Answer,
+    // Per searchable whether any of its records was looked at.
+    touched: Vec<bool>,
+    // Places of searchables that are noted already.
+    noted: HashSet<(usize, usize)>,
+}
+
+/// The place of a piece of the log as a whole.
+const WHOLE: usize = usize::MAX;
+
+impl Ledger {
+    pub(crate) fn new(sources: usize) -> Ledger {
+        Ledger { answer: Answer::default(), touched: vec![false; sources], noted: HashSet::new() }
+    }
+
+    /// Takes over what a scan of a searchable has to say.
+    pub(crate) fn add(&mut self, source: usize, scanned: &mut Scanned) {
+        self.touched[source] |= scanned.touched;
+        self.answer.stats.add(std::mem::take(&mut scanned.stats));
+        for Note { place, missing, damaged } in scanned.notes.drain(..) {
+            if !self.noted.insert((source, place)) {
+                continue;
+            }
+            if let Some(missing) = missing {
+                self.answer.stats.miss(missing);
+            }
+            if let Some(damaged) = damaged.filter(|_| self.answer.damaged.len() < QUERY_MISSING_MAX) {
+                self.answer.damaged.push(damaged);
+            }
+        }
+    }
+
+    /// Notes what a piece of the log has lost.
+    pub(crate) fn lost(&mut self, source: usize, searchable: &Searchable) {
+        if let Searchable::Log(piece) = searchable
+            && let Some(why) = piece.lost()
+            && self.noted.insert((source, WHOLE))
+        {
+            let (from, to) = piece.id_range();
+            let place = piece.name().to_owned();
+            self.answer.stats.miss(Missing { node: String::new(), place, from, to, why });
+        }
+    }
+
+    pub(crate) fn stats(&mut self) -> &mut Stats {
+        &mut self.answer.stats
+    }
+
+    /// The answer, with the number of searchables that were read and passed over.
+    pub(crate) fn finish(mut self, sources: &[Searchable]) -> Answer {
+        let stats = &mut self.answer.stats;
+        for (source, touched) in sources.iter().zip(&self.touched) {
+            let count = match (source, touched) {
+                (Searchable::Log(_), true) => &mut stats.pieces_scanned,
+                (Searchable::Log(_), false) => &mut stats.pieces_skipped,
+                (Searchable::Segment(_), true) => &mut stats.segments_scanned,
+                (Searchable::Segment(_), false) => &mut stats.segments_skipped,
+            };
+            *count += 1;
+        }
+        self.answer
+    }
+}

@@ -1,0 +1,314 @@
+//! The search of one part of a segment, a block per step.
+//!
+//! A block is decoded only when nothing spares it: its ids, the part's filter, its own filter, its streams and
+//! origins, or a count for which its columns or the directory tell enough.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use weir_query::{Missing, Order, StreamMatcher};
+use weir_segment::block::{block_filter, part_filter};
+use weir_segment::{BlockEntry, Columns};
+
+use crate::collector::TooLarge;
+use crate::damaged::{Damaged, DamagedPart};
+use crate::findings::{Findings, Note};
+use crate::item::blocks_of;
+use crate::job::Scan;
+use crate::matchers::SegmentMatchers;
+use crate::searchable::{SegmentPiece, Share};
+use crate::selection::Cursor;
+use crate::workspace::Workspace;
+
+#[derive(Debug)]
+pub(crate) struct PartScan {
+    segment: SegmentPiece,
+    matchers: Arc<SegmentMatchers>,
+    share: Share,
+    part: usize,
+    // Blocks to read, the next one last.
+    places: Vec<usize>,
+    part_asked: bool,
+}
+
+/// What the side frame of a block tells of the need to read its lines.
+enum Verdict {
+    Search,
+    /// Its filter excludes it.
+    Pruned,
+    /// Nothing in it is wanted, or it is counted already.
+    Done,
+    /// It cannot be read, which is noted.
+    Unreadable,
+}
+
+impl PartScan {
+    pub(crate) fn new(
+        segment: SegmentPiece,
+        matchers: Arc<SegmentMatchers>,
+        share: Share,
+        part: usize,
+        found: &mut Findings,
+    ) -> PartScan {
+        let mut places = Vec::new();
+        for index in blocks_of(&segment, part) {
+            let entry = &segment.file().footer().blocks()[index];
+            if found.is_asked_for(entry.low, entry.high) {
+                places.push(index);
+            } else {
+                found.skip(entry.payload_bytes);
+            }
+        }
+        // Blocks lie in the order of their ids.
+        if found.order() == Order::Asc {
+            places.reverse();
+        }
+        PartScan { segment, matchers, share, part, places, part_asked: false }
+    }
+
+    fn entry(&self, index: usize) -> BlockEntry {
+        self.segment.file().footer().blocks()[index]
+    }
+
+    /// The next block that can hold rows of interest.
+    fn next(&mut self, found: &mut Findings) -> Option<usize> {
+        while let Some(index) = self.places.pop() {
+            let entry = self.entry(index);
+            if found.is_of_interest(entry.low, entry.high) {
+                return Some(index);
+            }
+            found.skip(entry.payload_bytes);
+        }
+        None
+    }
+
+    /// Whether the part's filter leaves any of its blocks.
+    fn ask_part(&self, found: &mut Findings, work: &mut Workspace) -> bool {
+        let file = self.segment.file();
+        let Some(entry) = file.footer().parts().get(self.part) else { return true };
+        // A part without bytes has one block, whose own filter says as much.
+        if self.matchers.prune.is_empty() || entry.range.is_empty() || self.places.is_empty() {
+            return true;
+        }
+        let read = file.read_part(entry, &mut work.bytes).map_err(|error| error.to_string());
+        let filter = read.and_then(|()| {
+            part_filter(file.footer(), self.part, &work.bytes).map_err(|error| error.to_string())
+        });
+        match filter {
+            Ok(filter) => self.matchers.prune.may_match(&|hash| filter.may_contain_hash(hash)),
+            Err(why) => {
+                self.note_filter(DamagedPart::FilterPart(self.part), why, found);
+                true
+            }
+        }
+    }
+
+    fn block(
+        &self,
+        index: usize,
+        found: &mut Findings,
+        stop: &AtomicBool,
+        work: &mut Workspace,
+    ) -> Result<(), TooLarge> {
+        let file = self.segment.file();
+        let entry = self.entry(index);
+        let suspects = found.look_at(entry.low, entry.high);
+        let countable = found.is_counting() && !suspects;
+        if countable && self.is_whole(&entry, found) && self.matchers.match_all() {
+            let (low, high) = (entry.low, entry.high);
+            if found.count_unseen(low, high, u64::from(entry.records), None) {
+                found.skip(entry.payload_bytes);
+                return Ok(());
+            }
+        }
+        if self.asks_side(countable) {
+            match self.side(index, countable, found, work) {
+                Verdict::Search => {}
+                Verdict::Pruned => {
+                    found.prune(entry.payload_bytes);
+                    return Ok(());
+                }
+                Verdict::Done => {
+                    found.skip(entry.payload_bytes);
+                    return Ok(());
+                }
+                Verdict::Unreadable => return Ok(()),
+            }
+        }
+        if let Err(error) = file.read_block(&entry, &mut work.bytes) {
+            self.note_block(index, error.to_string(), found, work);
+            return Ok(());
+        }
+        match work.decode(file.footer(), index) {
+            Ok(()) => self.search(found, stop, work),
+            Err(error) => {
+                self.note_block(index, error.to_string(), found, work);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether all records of a block are asked for.
+    fn is_whole(&self, entry: &BlockEntry, found: &Findings) -> bool {
+        let (low, high) = found.ids();
+        entry.low >= low && entry.high <= high && self.share.only().is_none()
+    }
+
+    /// Whether the side frame of a block may spare its lines.
+    fn asks_side(&self, countable: bool) -> bool {
+        !self.matchers.prune.is_empty()
+            || self.share.only().is_some()
+            || !self.matchers.has_all_streams
+            || self.may_count(countable)
+    }
+
+    /// Whether the columns of a block may tell how many of its records match.
+    fn may_count(&self, countable: bool) -> bool {
+        countable && self.matchers.classes.iter().any(StreamMatcher::matches_all)
+    }
+
+    fn side(&self, index: usize, countable: bool, found: &mut Findings, work: &mut Workspace) -> Verdict {
+        let file = self.segment.file();
+        let entry = self.entry(index);
+        if let Err(error) = file.read_side(&entry, &mut work.bytes) {
+            self.note_block(index, error.to_string(), found, work);
+            return Verdict::Unreadable;
+        }
+        if !self.matchers.prune.is_empty() {
+            match block_filter(file.footer(), index, &work.bytes) {
+                Ok(filter) => {
+                    if !self.matchers.prune.may_match(&|hash| filter.may_contain_hash(hash)) {
+                        return Verdict::Pruned;
+                    }
+                }
+                // Whether more than the filter is damaged shows when the block is decoded.
+                Err(error) => {
+                    self.note_filter(DamagedPart::BlockFilter(index), error.to_string(), found);
+                }
+            }
+        }
+        let restricted = self.share.only().is_some() || !self.matchers.has_all_streams;
+        if !restricted && !self.may_count(countable) {
+            return Verdict::Search;
+        }
+        let columns = match work.columns(file.footer(), index, 0) {
+            Ok(columns) => columns,
+            Err(error) => {
+                self.note_block(index, error.to_string(), found, work);
+                return Verdict::Unreadable;
+            }
+        };
+        self.select(&columns, found, work);
+        let records = work.selection.records();
+        if records == 0 {
+            return Verdict::Done;
+        }
+        if countable && work.selection.matches_all(&self.matchers.classes) {
+            let whole = records == columns.ids().len();
+            let levels = whole.then(|| columns.levels().map(u64::from));
+            found.touched = true;
+            if found.count_unseen(entry.low, entry.high, records as u64, levels) {
+                return Verdict::Done;
+            }
+        }
+        Verdict::Search
+    }
+
+    /// Finds the records of a block that are wanted.
+    fn select(&self, columns: &Columns, found: &Findings, work: &mut Workspace) {
+        let (low, high) = found.ids();
+        let ids = columns.ids();
+        let rows = ids.partition_point(|id| *id < low)..ids.partition_point(|id| *id <= high);
+        work.selection.find(columns, &rows, &self.matchers.class_of, self.share.only());
+    }
+
+    /// Searches the block that was decoded.
+    fn search(&self, found: &mut Findings, stop: &AtomicBool, work: &mut Workspace) -> Result<(), TooLarge> {
+        let block = std::mem::take(&mut work.block);
+        let columns = block.columns();
+        self.select(columns, found, work);
+        found.touched = true;
+        found.stats.batches_scanned += 1;
+        found.stats.records_scanned += work.selection.records() as u64;
+        found.stats.bytes_scanned += work.selection.payload_bytes(columns);
+        let streams = self.segment.file().streams();
+        let mut runs = Cursor::new(columns.streams());
+        let mut outcome = Ok(());
+        let mut hit = |row: usize| {
+            if outcome.is_ok() {
+                let (number, _) = runs.at(row);
+                let stream = (number, &streams[number as usize]);
+                outcome = found.take(columns.ids()[row], stream, block.payload(row));
+            }
+        };
+        work.selection.search(&self.matchers.classes, &block, &mut work.lines, stop, &mut hit);
+        work.block = block;
+        outcome
+    }
+
+    fn note_filter(&self, part: DamagedPart, why: String, found: &mut Findings) {
+        found.stats.filters_unreadable += 1;
+        let place = match part {
+            DamagedPart::Block(index) => 2 * index,
+            DamagedPart::BlockFilter(index) => 2 * index + 1,
+            DamagedPart::FilterPart(number) => usize::MAX - number,
+        };
+        let damaged = Damaged { file: Arc::clone(self.segment.file()), part, origins: Some(Vec::new()), why };
+        found.notes.push(Note { place, missing: None, damaged: Some(damaged) });
+    }
+
+    /// Notes that a block is unreadable, and whose records are lost with it, if its columns can still be read.
+    /// When none of those is wanted nothing is missing.
+    fn note_block(&self, index: usize, why: String, found: &mut Findings, work: &mut Workspace) {
+        let file = self.segment.file();
+        let entry = self.entry(index);
+        let columns = match file.read_side(&entry, &mut work.bytes) {
+            Ok(()) => work.columns(file.footer(), index, 0).ok(),
+            Err(_) => None,
+        };
+        let mut is_missed = true;
+        let origins = columns.map(|columns| {
+            self.select(&columns, found, work);
+            is_missed = work.selection.records() > 0;
+            let mut origins: Vec<u32> = columns.origins().iter().map(|run| run.index).collect();
+            origins.sort_unstable();
+            origins.dedup();
+            origins
+        });
+        let missing = Missing {
+            node: String::new(),
+            place: format!("{}, block {index}, byte {}", self.segment.name(), entry.offset),
+            from: entry.low,
+            to: entry.high,
+            why: why.clone(),
+        };
+        let damaged = Damaged { file: Arc::clone(file), part: DamagedPart::Block(index), origins, why };
+        found.notes.push(Note {
+            place: 2 * index,
+            missing: is_missed.then_some(missing),
+            damaged: Some(damaged),
+        });
+    }
+}
+
+impl Scan for PartScan {
+    fn advance(
+        &mut self,
+        found: &mut Findings,
+        stop: &AtomicBool,
+        work: &mut Workspace,
+    ) -> Result<bool, TooLarge> {
+        if !self.part_asked {
+            self.part_asked = true;
+            if !self.ask_part(found, work) {
+                for index in std::mem::take(&mut self.places) {
+                    found.prune(self.entry(index).payload_bytes);
+                }
+            }
+        }
+        let Some(index) = self.next(found) else { return Ok(false) };
+        self.block(index, found, stop, work)?;
+        found.tighten()?;
+        Ok(true)
+    }
+}

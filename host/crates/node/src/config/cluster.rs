@@ -1,0 +1,139 @@
+//! What a node is among others: its roles, its peers, the ages that topics have.
+
+use crate::config::check::{Checked, Table};
+use crate::config::kind::Simple;
+use crate::config::place::{Gravity, Problems};
+use crate::config::resolved::{Cluster, Retention, RetentionRule, Roles};
+
+/// Copies of every record where peers are named and nothing else is written.
+const REPLICATION_DEFAULT: usize = 2;
+
+pub(crate) fn roles(settings: &Table, problems: &mut Problems) -> Option<Roles> {
+    let node = settings.table("node")?;
+    let has = |role| node.list("roles").any(|(_, simple)| *simple == Simple::Choice(role));
+    let ships = settings.table("forward").is_some_and(|forward| forward.get("to").is_some());
+    let roles = Roles {
+        ingest: has("ingest"),
+        store: has("store"),
+        query: has("query"),
+        forward: has("forward") || ships,
+    };
+    let item = node.get("roles")?;
+    let Checked::List(items) = &item.value else { return None };
+    if items.iter().any(|item| matches!(item.value, Checked::Invalid)) {
+        return None;
+    }
+    if roles.names().next().is_none() {
+        problems.error(&item.place, "node.roles", "expected at least one role, got an empty list");
+        return None;
+    }
+    let feeds = settings.names("sources").first().filter(|_| !roles.ingest && !roles.forward);
+    if let Some(source) = feeds {
+        let text = "expected somewhere to send records to, got neither the role ingest nor forward.to";
+        problems.error(&source.name_place, &format!("sources.{}", source.name), text);
+    }
+    Some(roles)
+}
+
+pub(crate) fn cluster(settings: &Table, roles: Option<Roles>, problems: &mut Problems) -> Option<Cluster> {
+    let table = settings.table("cluster");
+    let mut peers = Vec::new();
+    for (place, simple) in table.into_iter().flat_map(|table| table.list("peers")) {
+        let Simple::Url(url) = simple else { continue };
+        if url.starts_with("https://") {
+            let text = format!("{url}: this version has no TLS yet; name an http:// address");
+            problems.add(Gravity::Refused, place, "cluster.peers", text);
+        } else if !peers.contains(url) {
+            peers.push(url.clone());
+        }
+    }
+    let lacks_others = roles.is_some_and(|roles| {
+        // A store without an ingest node has nothing to pull from, a query node nobody to ask.
+        match (roles.ingest, roles.store) {
+            (true, true) => false,
+            (true, false) => roles.query,
+            (false, _) => roles.store || roles.query,
+        }
+    });
+    if lacks_others && peers.is_empty() {
+        let item = settings.table("node")?.get("roles")?;
+        let text = "expected cluster.peers to name the other nodes, got none; this node has not all of the roles \
+                    ingest, store and query and needs them";
+        problems.error(&item.place, "node.roles", text);
+    }
+    let replication = match table.and_then(|table| table.simple("replication")) {
+        Some(Simple::Integer(copies)) => usize::try_from(*copies).ok()?,
+        _ if peers.is_empty() => 1,
+        _ => REPLICATION_DEFAULT,
+    };
+    let zone = match table.and_then(|table| table.simple("zone")) {
+        Some(Simple::Text(zone)) => Some(zone.clone()),
+        _ => None,
+    };
+    let key_file = match table.and_then(|table| table.simple("key_file")) {
+        Some(Simple::Path(path)) => Some(path.clone()),
+        _ => None,
+    };
+    Some(Cluster { peers, replication, zone, key_file })
+}
+
+pub(crate) fn retention(table: &Table, problems: &mut Problems) -> Option<Retention> {
+    let age_ms = match *table.simple("age")? {
+        Simple::DurationMs(ms) => Some(ms),
+        _ => None,
+    };
+    let bytes = match *table.simple("bytes")? {
+        Simple::Bytes(bytes) => Some(bytes),
+        _ => None,
+    };
+    let mut rules: Vec<RetentionRule> = Vec::new();
+    let items = match table.get("rules").map(|item| &item.value) {
+        Some(Checked::List(items)) => items.as_slice(),
+        Some(Checked::Invalid) => return None,
+        _ => &[],
+    };
+    for item in items {
+        let Checked::Table(rule) = &item.value else { return None };
+        let (Some(Simple::Text(topic)), Some(Simple::DurationMs(age_ms))) =
+            (rule.simple("topic"), rule.simple("age"))
+        else {
+            return None;
+        };
+        if rules.iter().any(|rule| rule.topic == *topic) {
+            let text = format!("expected one rule for each topic, got a second for {topic:?}");
+            problems.error(&item.place, "retention.rules", text);
+            continue;
+        }
+        rules.push(RetentionRule { topic: topic.clone(), class: class_of(topic), age_ms: *age_ms });
+    }
+    Some(Retention { age_ms, bytes, rules })
+}
+
+/// The retention class of a topic that has a rule. It depends on the topic alone, so that a rule may come, go and
+/// change its age while units keep their names.
+fn class_of(topic: &str) -> String {
+    let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'_' || c == b'-';
+    if topic.len() <= 60 && topic.bytes().all(plain) {
+        return format!("t-{topic}");
+    }
+    // FNV-1a.
+    let hash = topic.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("h-{hash:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_topic_has_a_class_that_a_unit_can_carry() {
+        for (topic, class) in [("debug", "t-debug"), ("default", "t-default"), ("a.b", "h-e61d99190466522c")]
+        {
+            assert_eq!(class_of(topic), class);
+        }
+        let long = "x".repeat(255);
+        assert!(weir_segment::Unit::new(0, 1, &class_of(&long), 0, 1).is_ok());
+    }
+}

@@ -1,0 +1,158 @@
+//! The live records of all ingest nodes that this node knows.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::{BoxStream, unfold};
+use tokio_util::sync::CancellationToken;
+use weir_api::backend::peer::{self, Role};
+use weir_api::backend::{ApiError, ErrorKind, TailAnswer, TailEvent, TailRequest};
+use weir_api::client::PeerTailBody;
+use weir_query::Matcher;
+
+use super::{Tails, Token, merge};
+use crate::peers::{Peer, Peers};
+
+/// Pause before a peer that broke off is asked again.
+const PEER_PAUSE: Duration = Duration::from_millis(500);
+
+/// Tails over this node and its peers.
+pub(crate) struct Merged {
+    own: Option<Arc<Tails>>,
+    peers: Arc<Peers>,
+    node: u64,
+}
+
+/// The tail of one peer, over its restarts.
+struct Following {
+    peer: Arc<Peer>,
+    own: u64,
+    query: String,
+    /// Where it goes on.
+    resume: Option<Bytes>,
+    body: Option<PeerTailBody>,
+    ready: VecDeque<TailEvent>,
+    /// Rows that wait for the position behind them.
+    rows: Option<peer::TailEvent>,
+    cancel: CancellationToken,
+}
+
+impl Merged {
+    /// Tails of node `node`, which has `own` when it takes records itself.
+    pub(crate) fn new(own: Option<Arc<Tails>>, peers: Arc<Peers>, node: u64) -> Merged {
+        Merged { own, peers, node }
+    }
+
+    /// Hands over what arrives at any of the nodes.
+    pub(crate) async fn tail(&self, request: TailRequest) -> Result<TailAnswer, ApiError> {
+        Matcher::compile(&request.expr)
+            .map_err(|error| ApiError::bad_request("bad_query", error.to_string()))?;
+        let token = request.resume.as_deref().map(Token::decode).transpose().map_err(|error| {
+            ApiError::bad_request("bad_resume_token", format!("the resume token cannot be read: {error}"))
+                .hint("leave it out to begin with what arrives now")
+        })?;
+        let mut tails: Vec<BoxStream<'static, TailEvent>> = Vec::new();
+        if let Some(own) = &self.own {
+            tails.push(own.tail(request.clone()).await?.events);
+        }
+        for peer in self.peers.others() {
+            // Who is not known yet may be an ingest node.
+            if peer.info().is_none_or(|info| info.is(Role::Ingest)) {
+                tails.push(follow(peer, self.node, &request));
+            }
+        }
+        if tails.is_empty() {
+            return Err(ApiError::new(ErrorKind::NotFound, "no_ingest", "this node knows of no ingest node")
+                .hint("ask a node with the role ingest, or name one in cluster.peers"));
+        }
+        Ok(TailAnswer { events: merge(token.unwrap_or_default(), tails) })
+    }
+}
+
+fn follow(peer: &Arc<Peer>, own: u64, request: &TailRequest) -> BoxStream<'static, TailEvent> {
+    let following = Following {
+        peer: Arc::clone(peer),
+        own,
+        query: request.expr.to_string(),
+        resume: request.resume.as_ref().map(|resume| Bytes::copy_from_slice(resume)),
+        body: None,
+        ready: VecDeque::new(),
+        rows: None,
+        cancel: request.cancel.clone(),
+    };
+    unfold(following, |mut following| async move {
+        let cancel = following.cancel.clone();
+        let event = tokio::select! {
+            event = following.next() => event,
+            () = cancel.cancelled() => return None,
+        };
+        Some((event, following))
+    })
+    .boxed()
+}
+
+impl Following {
+    /// The next event; waits for as long as the peer is away.
+    async fn next(&mut self) -> TailEvent {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return event;
+            }
+            let Some(body) = &mut self.body else {
+                self.connect().await;
+                continue;
+            };
+            match body.next().await {
+                Ok(event) => self.take(event),
+                Err(error) => {
+                    tracing::debug!(%error, url = self.peer.url, "the tail of a peer broke off; it goes on");
+                    self.body = None;
+                    self.rows = None;
+                    tokio::time::sleep(PEER_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, event: peer::TailEvent) {
+        let peer::TailEvent::Position(position) = event else {
+            self.rows = Some(event);
+            return;
+        };
+        let resume = position.to_vec();
+        self.resume = Some(position);
+        self.ready.push_back(match self.rows.take() {
+            Some(peer::TailEvent::Rows(rows)) => TailEvent::Rows { rows, resume },
+            Some(peer::TailEvent::Gap(peer::Gap::Dropped(records))) => {
+                let why = format!("{} was not listened to fast enough", self.peer.url);
+                TailEvent::Gap { records: Some(records), why, resume }
+            }
+            Some(peer::TailEvent::Gap(peer::Gap::Lost)) => {
+                let why = format!("{} does not keep what came since", self.peer.url);
+                TailEvent::Gap { records: None, why, resume }
+            }
+            Some(peer::TailEvent::Position(_)) | None => TailEvent::Idle { resume },
+        });
+    }
+
+    async fn connect(&mut self) {
+        if self.peer.info().is_none() {
+            self.peer.ask(self.own).await;
+        }
+        let is_ingest = self.peer.info().is_some_and(|info| info.is(Role::Ingest) && info.node != self.own);
+        if is_ingest {
+            let request = peer::TailRequest { query: self.query.clone(), resume: self.resume.clone() };
+            match self.peer.client.tail(&request).await {
+                Ok(body) => {
+                    self.body = Some(body);
+                    return;
+                }
+                Err(error) => tracing::debug!(%error, url = self.peer.url, "a peer gives no tail; trying on"),
+            }
+        }
+        tokio::time::sleep(PEER_PAUSE).await;
+    }
+}

@@ -1,0 +1,126 @@
+//! What a store does on its own: merges small segments, and lets go of what is too old or too much.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use weir_record::limits::COMPACT_STEP_BYTES;
+use weir_storage::Store;
+use weir_storage::poison::Poison;
+use weir_storage::store::{CompactBudget, Compaction, ExpiryRules};
+
+use crate::clock;
+use crate::config::Retention;
+use crate::handover::Handover;
+
+/// How often retention is applied.
+const RETENTION_PERIOD: Duration = Duration::from_mins(1);
+/// Pause between two looks for something to merge, when there was nothing.
+const COMPACT_PERIOD: Duration = Duration::from_secs(5);
+/// How often the store is looked at for a failed sync. It refuses by itself at once.
+const POISON_PERIOD: Duration = Duration::from_millis(250);
+/// A rule that keeps everything.
+const FOR_EVER_MS: u64 = u64::MAX;
+
+/// Merges segments for as long as there is something to merge, one step at a time.
+pub(crate) async fn compact(store: Store, stop: CancellationToken) {
+    loop {
+        let (stepping, stopped) = (store.clone(), stop.clone());
+        let step = tokio::task::spawn_blocking(move || {
+            let budget = CompactBudget { now_ms: clock::now_ms(), payload_bytes_max: COMPACT_STEP_BYTES };
+            stepping.compact_step(budget, &|| stopped.is_cancelled())
+        });
+        match step.await {
+            Ok(Ok(Compaction::Merged(_) | Compaction::GivenUp)) if !stop.is_cancelled() => continue,
+            Ok(Err(error)) => tracing::warn!(%error, "segments cannot be merged; it is tried again"),
+            Err(_) => tracing::error!("merging segments has panicked: report this"),
+            Ok(Ok(_)) => {}
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(COMPACT_PERIOD) => {}
+        }
+    }
+}
+
+/// Ends the node when the store can vouch for nothing any more.
+pub(crate) async fn watch_poison(
+    poison: Poison,
+    failed: watch::Sender<Option<String>>,
+    stop: CancellationToken,
+) {
+    loop {
+        if let Some(reason) = poison.reason() {
+            failed.send_replace(Some(reason.to_string()));
+            return;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(POISON_PERIOD) => {}
+        }
+    }
+}
+
+/// The rules of retention for a store at this moment.
+pub(crate) fn rules(retention: &Retention) -> ExpiryRules {
+    let classes: BTreeMap<String, u64> =
+        retention.rules.iter().map(|rule| (rule.class.clone(), rule.age_ms)).collect();
+    ExpiryRules {
+        now_ms: clock::now_ms(),
+        default_age_ms: retention.age_ms.unwrap_or(FOR_EVER_MS),
+        classes,
+        bytes_max: retention.bytes.unwrap_or(u64::MAX),
+    }
+}
+
+/// What retention is applied to.
+pub(crate) struct Expiring {
+    pub(crate) retention: Retention,
+    pub(crate) store: Option<Store>,
+    pub(crate) handover: Option<Arc<Handover>>,
+    /// Woken to look at once, such as when a disk has filled up.
+    pub(crate) wake: Arc<Notify>,
+}
+
+impl Expiring {
+    /// Applies retention once a minute.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        loop {
+            self.expire().await;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(RETENTION_PERIOD) => {}
+            }
+        }
+    }
+
+    async fn expire(&self) {
+        let rules = rules(&self.retention);
+        if let Some(handover) = &self.handover {
+            let (handover, rules) = (Arc::clone(handover), rules.clone());
+            // Origins that no store has fetched in all that time.
+            let expired = tokio::task::spawn_blocking(move || {
+                handover.expire(|held| {
+                    let age_ms = *rules.classes.get(held.unit.class()).unwrap_or(&rules.default_age_ms);
+                    let end_ms = held.unit.start_ms() + held.unit.bucket_ms();
+                    end_ms.saturating_add(age_ms) <= rules.now_ms
+                })
+            });
+            if let Ok(expired @ 1..) = expired.await {
+                tracing::warn!(expired, "origins have expired before a store fetched them");
+            }
+        }
+        if let Some(store) = self.store.clone() {
+            match tokio::task::spawn_blocking(move || store.expire(&rules)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "retention could not delete; it tries again in a minute");
+                }
+                Err(_) => tracing::error!("retention has panicked: report this"),
+            }
+        }
+    }
+}

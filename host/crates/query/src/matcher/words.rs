@@ -1,0 +1,216 @@
+//! Words that every record that matches must hold: what filters over words can be asked before anything is
+//! read.
+//!
+//! A filter knows whole words (see [`is_word_byte`]) without regard to ASCII case. So a term counts only for
+//! the words that are complete inside it: of a word term all of them, of quoted bytes those with other bytes
+//! on both sides. Regular expressions and what is excluded say nothing.
+
+use alloc::vec::Vec;
+
+use crate::matcher::literal::{Literal, is_word_byte};
+use crate::matcher::node::Node;
+
+/// What every match holds, as words `W`: texts, or hashes of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Need<W> {
+    Word(W),
+    All(Vec<Need<W>>),
+    Any(Vec<Need<W>>),
+}
+
+/// The words that every record that matches must hold, in whatever ASCII case. Pure; made once per
+/// [`StreamMatcher`](crate::StreamMatcher).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequiredWords {
+    need: Option<Need<Vec<u8>>>,
+}
+
+/// [`RequiredWords`] hashed as the filters want them: what a filter is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prune {
+    need: Option<Need<u64>>,
+}
+
+impl RequiredWords {
+    pub(crate) fn none() -> RequiredWords {
+        RequiredWords { need: None }
+    }
+
+    pub(crate) fn of(node: &Node) -> RequiredWords {
+        RequiredWords { need: need_of(node) }
+    }
+
+    /// Whether nothing is known: no filter can exclude anything.
+    pub fn is_empty(&self) -> bool {
+        self.need.is_none()
+    }
+
+    /// Hashes each word once.
+    pub fn hashed(&self, hash: &dyn Fn(&[u8]) -> u64) -> Prune {
+        Prune { need: self.need.as_ref().map(|need| need.map(&|word: &Vec<u8>| hash(word))) }
+    }
+}
+
+impl Prune {
+    /// What holds for several searches at once: a filter excludes them only when it excludes each.
+    pub fn any_of(parts: impl IntoIterator<Item = Prune>) -> Prune {
+        let needs: Option<Vec<_>> = parts.into_iter().map(|part| part.need).collect();
+        Prune { need: needs.and_then(|needs| joined(needs, Need::Any)) }
+    }
+
+    /// Whether no filter can exclude anything, so that none needs to be read.
+    pub fn is_empty(&self) -> bool {
+        self.need.is_none()
+    }
+
+    /// Whether records may match where `may_contain` says which words may occur. `false` is certain as far as
+    /// the filter is.
+    pub fn may_match(&self, may_contain: &dyn Fn(u64) -> bool) -> bool {
+        self.need.as_ref().is_none_or(|need| need.holds(may_contain))
+    }
+}
+
+impl<W> Need<W> {
+    fn map<V>(&self, change: &dyn Fn(&W) -> V) -> Need<V> {
+        let each = |parts: &[Need<W>]| parts.iter().map(|part| part.map(change)).collect();
+        match self {
+            Need::Word(word) => Need::Word(change(word)),
+            Need::All(parts) => Need::All(each(parts)),
+            Need::Any(parts) => Need::Any(each(parts)),
+        }
+    }
+}
+
+impl Need<u64> {
+    fn holds(&self, may_contain: &dyn Fn(u64) -> bool) -> bool {
+        match self {
+            Need::Word(hash) => may_contain(*hash),
+            Need::All(parts) => parts.iter().all(|part| part.holds(may_contain)),
+            Need::Any(parts) => parts.iter().any(|part| part.holds(may_contain)),
+        }
+    }
+}
+
+fn joined<W>(mut needs: Vec<Need<W>>, join: fn(Vec<Need<W>>) -> Need<W>) -> Option<Need<W>> {
+    match needs.len() {
+        0 => None,
+        1 => needs.pop(),
+        _ => Some(join(needs)),
+    }
+}
+
+fn need_of(node: &Node) -> Option<Need<Vec<u8>>> {
+    match node {
+        Node::Literal(literal) => joined(complete_words(literal), Need::All),
+        Node::And(parts) => joined(parts.iter().filter_map(need_of).collect(), Need::All),
+        // One alternative of which nothing is known, and nothing is known of all.
+        Node::Or(parts) => {
+            parts.iter().map(need_of).collect::<Option<Vec<_>>>().and_then(|needs| joined(needs, Need::Any))
+        }
+        Node::All | Node::Not(_) | Node::Pattern(_) | Node::Topic(_) | Node::Label { .. } => None,
+    }
+}
+
+/// The words of a text that no byte around it could make longer.
+fn complete_words(literal: &Literal) -> Vec<Need<Vec<u8>>> {
+    let bytes = &literal.needle.bytes;
+    let (bound_before, bound_after) = literal.bounds();
+    let mut words = Vec::new();
+    let mut at = 0;
+    for word in bytes.chunk_by(|a, b| is_word_byte(*a) == is_word_byte(*b)) {
+        let (start, end) = (at, at + word.len());
+        at = end;
+        let complete = (start > 0 || bound_before) && (end < bytes.len() || bound_after);
+        if is_word_byte(word[0]) && complete {
+            words.push(Need::Word(word.to_vec()));
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Matcher;
+    use crate::language::parse;
+    use alloc::string::String;
+    use weir_record::Stream;
+
+    /// The words as text: `a b` all, `a|b` any, `.` nothing known.
+    fn shown(query: &str) -> String {
+        fn text(need: &Need<Vec<u8>>) -> String {
+            let each = |parts: &[Need<Vec<u8>>], between| {
+                let parts: Vec<String> = parts.iter().map(text).collect();
+                alloc::format!("({})", parts.join(between))
+            };
+            match need {
+                Need::Word(word) => String::from_utf8_lossy(word).into_owned(),
+                Need::All(parts) => each(parts, " "),
+                Need::Any(parts) => each(parts, "|"),
+            }
+        }
+        let stream = Stream::new("orders", [("host", "web1")]).unwrap();
+        let matcher = Matcher::compile(&parse(query).unwrap()).unwrap();
+        let Some(matcher) = matcher.for_stream(&stream) else { return "never".into() };
+        matcher.required_words().need.as_ref().map_or(".".into(), text)
+    }
+
+    #[test]
+    fn only_words_that_are_complete_are_required() {
+        for (query, expected) in [
+            ("", "."),
+            ("payment", "payment"),
+            ("~Payment", "Payment"),
+            ("10.0.0.1", "(10 0 0 1)"),
+            ("foo-bar", "(foo bar)"),
+            ("\"lily ord\"", "."),
+            ("\"a lily b\"", "lily"),
+            ("\" lily \"", "lily"),
+            ("~\"[Lily]x\"", "Lily"),
+            ("\"-\"", "."),
+            ("\"caf\u{e9}: \u{e9}t\u{e9} x\"", "\u{e9}t\u{e9}"),
+            ("/plain text/", "."),
+            ("/ plain /", "plain"),
+            ("/a.*b/", "."),
+            ("a -b", "a"),
+            ("-a", "."),
+            ("--a", "."),
+            ("a OR b", "(a|b)"),
+            ("a OR -b", "."),
+            ("(a OR b) c", "(c (a|b))"),
+            ("a OR \"b\"", "."),
+            ("topic:orders a", "a"),
+            ("topic:other OR a", "a"),
+            ("topic:orders OR a", "."),
+            ("topic:other a", "never"),
+        ] {
+            let got = shown(query);
+            // Cheap terms come first, and terms of the same cost in the order of the query.
+            assert_eq!(got, expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_filter_excludes_when_a_word_of_each_alternative_is_absent() {
+        let stream = Stream::new("orders", [("host", "web1")]).unwrap();
+        let prune = |query: &str| {
+            let matcher = Matcher::compile(&parse(query).unwrap()).unwrap().for_stream(&stream).unwrap();
+            matcher.required_words().hashed(&|word| u64::from(word[0]))
+        };
+        let has = |known: &'static str| move |hash: u64| known.bytes().any(|byte| u64::from(byte) == hash);
+        for (query, known, expected) in [
+            ("a b", "a", false),
+            ("a b", "ab", true),
+            ("a OR b", "b", true),
+            ("a OR b", "c", false),
+            ("(a OR b) c", "ab", false),
+            ("-a", "", true),
+        ] {
+            assert_eq!(prune(query).may_match(&has(known)), expected, "{query} in {known}");
+        }
+        let both = Prune::any_of([prune("a"), prune("b")]);
+        assert!(both.may_match(&has("b")) && !both.may_match(&has("c")));
+        assert!(Prune::any_of([prune("a"), prune("")]).is_empty());
+        assert!(Prune::any_of([]).is_empty());
+    }
+}

@@ -1,0 +1,211 @@
+//! Who reads what for a query: every origin once.
+
+use alloc::borrow::Cow;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+use weir_segment::{OriginFlags, Unit};
+
+use crate::catalog::{Catalog, UnitOrigins, bucket};
+use crate::hash;
+use crate::origin_set::OriginSet;
+use crate::ranges::{TimeRange, joined};
+
+/// The log in an ingest node's snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogPart {
+    /// Per epoch the first piece that is in it; so are all later ones. Their origins are read there and nowhere else.
+    pub pieces: Vec<(u64, u64)>,
+    /// Times of the batches in it that may be repeats or are keyed: the same records may be read elsewhere.
+    pub contested: Vec<TimeRange>,
+}
+
+/// A node that has answered the plan, and what it can read.
+#[derive(Debug, Clone)]
+pub struct Answering<'a> {
+    /// Its id.
+    pub node: u64,
+    /// What it holds: its backlog, its store, or both, exactly as in the snapshot that it keeps for the query.
+    pub catalogs: Vec<&'a Catalog>,
+    /// Only of an ingest node, also when its log is empty.
+    pub log: Option<LogPart>,
+    /// What it holds and could not read when it was asked before.
+    pub unreadable: BTreeMap<Unit, OriginSet>,
+}
+
+/// What a node reads of a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Read {
+    /// All that it holds, as it has told it.
+    All,
+    /// All but these.
+    AllBut(OriginSet),
+    /// These.
+    Only(OriginSet),
+}
+
+/// What a node reads.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Part {
+    /// The log of its snapshot.
+    pub log: bool,
+    /// Units, in order.
+    pub units: Vec<(Unit, Read)>,
+}
+
+/// A plan of what is read where.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Assignment {
+    /// Per node what it reads. Who has nothing to read is not listed.
+    pub parts: BTreeMap<u64, Part>,
+    /// Times in which one record may be read twice, as a repeat or under one key: there, readers that only count must
+    /// hand over ids and hashes. Sorted and apart.
+    pub contested: Vec<TimeRange>,
+    /// Held, but not readable anywhere.
+    pub unreachable: Vec<(Unit, OriginSet)>,
+    /// How many origins are read, beside the logs.
+    pub origins: u64,
+}
+
+/// What one node has of one unit, as far as it reaches into the range.
+struct Holder<'a> {
+    node: u64,
+    held: Cow<'a, OriginSet>,
+    readable: Cow<'a, OriginSet>,
+}
+
+/// Assigns every origin with records in the range to one of the nodes that answered.
+///
+/// Of a unit, the node that has most is the main reader, and others read what it lacks. Of nodes that have as many,
+/// the preferred one reads (the one that asks: it need not send anything), else one that the unit's hash picks,
+/// so that units are spread. An ingest node's log is read by itself; an origin of one of its pieces is
+/// read by nobody, although a store may have got it since the snapshot. Origins that lie outside of the range may
+/// be read or not: they hold nothing that is asked for.
+///
+/// Ingest nodes must have made their snapshots before stores told what they hold. Otherwise a piece that was
+/// sealed and handed over in between would be in neither.
+pub fn assign(answering: &[Answering<'_>], range: TimeRange, preferred: Option<u64>) -> Assignment {
+    let mut plan = Assignment::default();
+    let mut contested = Vec::new();
+    for node in answering {
+        if let Some(log) = &node.log {
+            plan.parts.entry(node.node).or_default().log = true;
+            contested.extend(log.contested.iter().map(|times| times.within(range)));
+        }
+    }
+    let catalogs = answering.iter().flat_map(|node| node.catalogs.iter());
+    let units: BTreeSet<&Unit> =
+        catalogs.flat_map(|catalog| catalog.units_in(range).map(|(unit, _)| unit)).collect();
+    for unit in units {
+        let mut holders = holders(answering, unit, range);
+        let mut left =
+            holders.iter().fold(Cow::Owned(OriginSet::new()), |all, holder| join(all, &holder.readable));
+        plan.origins += left.len();
+        let all_held =
+            holders.iter().fold(Cow::Owned(OriginSet::new()), |all, holder| join(all, &holder.held));
+        if all_held != left {
+            let unreachable = all_held.difference(&left).difference(&in_logs(answering, &all_held));
+            if !unreachable.is_empty() {
+                plan.unreachable.push((unit.clone(), unreachable));
+            }
+        }
+        let by = hash::of_unit(unit);
+        let mut readers = 0;
+        let mut minor = OriginSet::new();
+        while !left.is_empty() {
+            // Whoever has been chosen has nothing left, so that everybody is chosen once at most.
+            let gain = |holder: &Holder<'_>| match readers {
+                0 => holder.readable.len(),
+                _ => holder.readable.intersection(&left).len(),
+            };
+            let best = holders.iter().enumerate().max_by_key(|(_, holder)| {
+                (gain(holder), preferred == Some(holder.node), Reverse(hash::fold(by, holder.node)))
+            });
+            let Some(best) = best.map(|(at, _)| at) else { break };
+            let holder = holders.swap_remove(best);
+            let (reads, rest) = if *holder.readable == *left {
+                (left.into_owned(), OriginSet::new())
+            } else {
+                (left.intersection(&holder.readable), left.difference(&holder.readable))
+            };
+            left = Cow::Owned(rest);
+            if readers > 0 && unit.is_keyed() {
+                minor = minor.union(&reads);
+            }
+            readers += 1;
+            let part = plan.parts.entry(holder.node).or_default();
+            part.units.push((unit.clone(), read(&holder.held, reads)));
+        }
+        for origins in origins_of(answering, unit) {
+            if origins.has_repeats() || !minor.is_empty() {
+                contested.extend(origins.times_of(unit, range, |name, flags| {
+                    flags.has(OriginFlags::MAYBE_REPEATED) || minor.contains(name)
+                }));
+            }
+        }
+    }
+    plan.contested = joined(contested);
+    plan
+}
+
+fn holders<'a>(answering: &'a [Answering<'a>], unit: &Unit, range: TimeRange) -> Vec<Holder<'a>> {
+    let is_inside = range.covers(bucket(unit));
+    let mut holders = Vec::with_capacity(answering.len());
+    for node in answering {
+        let mut held: Cow<'_, OriginSet> = Cow::Owned(OriginSet::new());
+        for origins in node.catalogs.iter().filter_map(|catalog| catalog.unit(unit)) {
+            let names = if is_inside {
+                Cow::Borrowed(origins.names())
+            } else {
+                Cow::Owned(origins.names_in(unit, range))
+            };
+            held = if held.is_empty() { names } else { join(held, &names) };
+        }
+        if held.is_empty() {
+            continue;
+        }
+        let mut skipped = in_logs(answering, &held);
+        if let Some(unreadable) = node.unreadable.get(unit) {
+            skipped = skipped.union(unreadable);
+        }
+        let readable = if skipped.is_empty() { held.clone() } else { Cow::Owned(held.difference(&skipped)) };
+        holders.push(Holder { node: node.node, held, readable });
+    }
+    holders
+}
+
+/// Which of these are of pieces that are read from a log.
+pub(crate) fn in_logs(answering: &[Answering<'_>], names: &OriginSet) -> OriginSet {
+    let mut found = OriginSet::new();
+    for node in answering {
+        for &(epoch, first_piece) in node.log.iter().flat_map(|log| &log.pieces) {
+            let cut = names.from_piece(node.node, epoch, first_piece);
+            if !cut.is_empty() {
+                found = found.union(&cut);
+            }
+        }
+    }
+    found
+}
+
+fn origins_of<'a>(answering: &'a [Answering<'a>], unit: &Unit) -> impl Iterator<Item = &'a UnitOrigins> {
+    answering.iter().flat_map(|node| &node.catalogs).filter_map(move |catalog| catalog.unit(unit))
+}
+
+/// The union; most of the time one has all.
+fn join<'a>(a: Cow<'a, OriginSet>, b: &OriginSet) -> Cow<'a, OriginSet> {
+    if *a == *b || b.is_empty() { a } else { Cow::Owned(a.union(b)) }
+}
+
+/// The shorter way to say it.
+fn read(held: &OriginSet, reads: OriginSet) -> Read {
+    if *held == reads {
+        return Read::All;
+    }
+    let but = held.difference(&reads);
+    if but.ranges() < reads.ranges() { Read::AllBut(but) } else { Read::Only(reads) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! What an answer lacks, and how that is said.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use weir_record::limits::{EVENT_TIME_AHEAD_MS_MAX, QUERY_MISSING_MAX};
+use weir_segment::Unit;
+
+use super::{Knowledge, Known, Node, below, oldest_ms};
+use crate::assign::{Answering, in_logs};
+use crate::catalog::{UnitOrigins, bucket};
+use crate::ranges::TimeRange;
+
+/// Whom to ask for what is missing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Who {
+    /// A node by its id.
+    Node(u64),
+    /// A node that was never heard, by its address.
+    Address(String),
+    /// Nobody can be named.
+    Nobody,
+}
+
+/// Why something is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Origins that this node sealed exist, and no node that answered holds them.
+    HeldByNobody,
+    /// This ingest node does not answer: what it has not handed over is missing.
+    IngestSilent,
+    /// This store does not answer, and may be the only one to tell of what it took since it was last heard.
+    StoreSilent,
+    /// This node ought to answer and never has: nothing is known of what it has.
+    NeverHeard,
+    /// There were more units than can be remembered.
+    Forgotten,
+}
+
+/// Something that an answer lacks, or may lack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingRange {
+    /// Whom it is about; of origins, the node that sealed them.
+    pub who: Who,
+    /// Why.
+    pub why: Why,
+    /// Their unit, when they are known by name.
+    pub unit: Option<Unit>,
+    /// Times of the records, within what was asked for; the end is `u64::MAX` where it is open.
+    pub times: TimeRange,
+    /// How many origins, when they are known by name; else 0.
+    pub origins: u64,
+    /// Stores of this unit that did not answer: they may have them.
+    pub silent_stores: Vec<u64>,
+}
+
+/// All that an answer lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Missing {
+    /// The first [`QUERY_MISSING_MAX`].
+    pub ranges: Vec<MissingRange>,
+    /// How many more there are.
+    pub more: u64,
+}
+
+impl Missing {
+    /// Whether the answer lacks nothing.
+    pub fn is_complete(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    fn push(&mut self, range: MissingRange) {
+        if self.ranges.len() < QUERY_MISSING_MAX { self.ranges.push(range) } else { self.more += 1 }
+    }
+}
+
+impl Knowledge {
+    /// What the nodes that answer do not have of a range of time.
+    ///
+    /// A node answers when its changes were followed to their end after the query began, ingest nodes first.
+    pub fn missing(&self, answering: &[Answering<'_>], range: TimeRange) -> Missing {
+        let mut missing = Missing::default();
+        let answers = |id: u64| answering.iter().any(|node| node.node == id);
+        let mut push = |who, why, times: TimeRange| {
+            let times = times.within(range);
+            if !times.is_empty() {
+                missing.push(MissingRange {
+                    who,
+                    why,
+                    unit: None,
+                    times,
+                    origins: 0,
+                    silent_stores: Vec::new(),
+                });
+            }
+        };
+        for (address, id) in &self.expected {
+            if id.is_none() {
+                push(Who::Address(address.clone()), Why::NeverHeard, TimeRange::ALL);
+            }
+        }
+        if self.forgotten_ms > 0 {
+            push(Who::Nobody, Why::Forgotten, TimeRange::new(0, self.forgotten_ms - 1));
+        }
+        for (&id, node) in self.nodes.iter().filter(|(id, node)| !node.has_left && !answers(**id)) {
+            if node.contact.is_ingest {
+                push(Who::Node(id), Why::IngestSilent, node.unconsumed());
+            }
+            for gap in self.gaps.values().flatten().filter(|gap| node.may_have_taken(gap)) {
+                push(Who::Node(id), Why::StoreSilent, gap.records);
+            }
+        }
+        for (unit, known) in &self.units {
+            if bucket(unit).meets(range) && !known.stores.iter().any(|id| below(&self.watermarks, *id, unit))
+            {
+                let silent: Vec<u64> = known.stores.iter().copied().filter(|id| !answers(*id)).collect();
+                lacking(answering, unit, known, &silent, range, &mut missing);
+            }
+        }
+        missing
+    }
+}
+
+fn lacking(
+    answering: &[Answering<'_>],
+    unit: &Unit,
+    known: &Known,
+    silent_stores: &[u64],
+    range: TimeRange,
+    missing: &mut Missing,
+) {
+    let mut left = Cow::Borrowed(&known.origins);
+    let held = answering.iter().flat_map(|node| &node.catalogs).filter_map(|catalog| catalog.unit(unit));
+    for names in held.map(UnitOrigins::names).chain([&known.expired]) {
+        if left.is_empty() {
+            return;
+        }
+        left = Cow::Owned(left.difference(names));
+    }
+    let mut left = left.into_owned();
+    if !left.is_empty() {
+        // A node that crashed before a piece had left its log has it in the log again, under the same name.
+        left = left.difference(&in_logs(answering, &left));
+    }
+    for (node, origins) in left.nodes() {
+        missing.push(MissingRange {
+            who: Who::Node(node),
+            why: Why::HeldByNobody,
+            unit: Some(unit.clone()),
+            times: bucket(unit).within(range),
+            origins,
+            silent_stores: silent_stores.to_vec(),
+        });
+    }
+}
+
+impl Node {
+    /// Times of what it may have and nobody else: without an end, for it may still be taking records, unless another
+    /// stands in its place.
+    fn unconsumed(&self) -> TimeRange {
+        let ahead = |replaced_ms: u64| replaced_ms.saturating_add(EVENT_TIME_AHEAD_MS_MAX);
+        TimeRange::new(oldest_ms(&self.contact), self.replaced_ms.map_or(u64::MAX, ahead))
+    }
+}

@@ -1,0 +1,6 @@
+//! Whole clusters of the state machines, under loss, repetition and restarts.
+
+#![allow(clippy::unwrap_used)]
+
+mod cluster;
+mod sim;

@@ -1,0 +1,196 @@
+//! Somebody who queries the cluster: plans over what the nodes tell, and checks that every record is read once or
+//! is said to be missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use weir_replication::{
+    Answering, Catalog, Changes, Contact, Held, Knowledge, LogPart, Mirror, OriginKey, Place, Read,
+    TimeRange, assign,
+};
+
+use super::{Broken, Shape, World};
+
+/// What a node has told for one query, and what it would read from: its snapshot.
+struct Answer {
+    snapshot: Catalog,
+    log: Option<LogPart>,
+    logged: Vec<Held>,
+}
+
+struct Query {
+    /// Who is asked next.
+    to_ask: Vec<u64>,
+    answers: BTreeMap<u64, Answer>,
+    /// What existed when it began.
+    expected: BTreeSet<OriginKey>,
+    range: TimeRange,
+}
+
+pub(crate) struct Asker {
+    mirrors: BTreeMap<u64, Mirror>,
+    knowledge: Knowledge,
+    query: Option<Query>,
+}
+
+impl Asker {
+    pub(crate) fn new(shape: Shape) -> Asker {
+        let mut knowledge = Knowledge::new();
+        let ids = (1..=shape.ingest_nodes).chain((1..=shape.stores).map(|id| 100 + id));
+        knowledge.expect(ids.map(address));
+        Asker { mirrors: BTreeMap::new(), knowledge, query: None }
+    }
+
+    pub(crate) fn has_heard(&self, id: u64) -> bool {
+        self.knowledge.nodes().any(|(known, _)| known == id)
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.query.is_none()
+    }
+}
+
+/// Another store in the place of a lost one has its address.
+fn address(id: u64) -> String {
+    format!("http://node-{}:7650", if id > 100 { 100 + id % 100 } else { id })
+}
+
+/// A node more is asked, at some distance from the one before, so that the cluster goes on in between.
+pub(crate) fn tick(world: &mut World) -> Result<(), String> {
+    if world.strikes(200) {
+        // It restarts: what it knows is on disk, the mirrors are not.
+        let mut fresh = Asker::new(world.shape);
+        if world.shape.broken != Broken::ForgetsKnowledge {
+            let bytes = world.asker.knowledge.encode();
+            fresh.knowledge = Knowledge::decode(&bytes).map_err(|error| error.to_string())?;
+            if fresh.knowledge != world.asker.knowledge {
+                return Err("what is known is not what was remembered".into());
+            }
+        }
+        world.asker = fresh;
+    }
+    let Some(mut query) = world.asker.query.take() else {
+        if world.rng.u32(..8) == 0 {
+            world.asker.query = Some(begin(world));
+        }
+        return Ok(());
+    };
+    match query.to_ask.pop() {
+        None => finish(world, &query),
+        Some(id) => {
+            ask(world, &mut query, id)?;
+            world.asker.query = Some(query);
+            Ok(())
+        }
+    }
+}
+
+fn begin(world: &mut World) -> Query {
+    let mut ingest: Vec<u64> = world.ingest.keys().copied().collect();
+    let mut stores: Vec<u64> = world.stores.keys().copied().collect();
+    world.rng.shuffle(&mut ingest);
+    world.rng.shuffle(&mut stores);
+    // The last of the list is asked first.
+    let to_ask = match world.shape.broken {
+        Broken::AsksStoresFirst => ingest.into_iter().chain(stores).collect(),
+        _ => stores.into_iter().chain(ingest).collect(),
+    };
+    let from_ms = world.now_ms - world.rng.u64(..20 * 60_000);
+    let range = match world.rng.u32(..3) {
+        0 => TimeRange::ALL,
+        1 => TimeRange::new(from_ms, u64::MAX),
+        _ => TimeRange::new(from_ms, from_ms + world.rng.u64(..10 * 60_000)),
+    };
+    Query { to_ask, answers: BTreeMap::new(), expected: world.groups.keys().cloned().collect(), range }
+}
+
+fn ask(world: &mut World, query: &mut Query, id: u64) -> Result<(), String> {
+    let now_ms = world.now_ms;
+    if world.strikes(12) {
+        return Ok(());
+    }
+    let (holdings, log, logged, unconsumed_ms) = match (world.ingest.get(&id), world.stores.get(&id)) {
+        (Some(node), _) if node.down_until_ms <= now_ms => {
+            let logged = node.log.values().flatten().cloned().collect();
+            (&node.backlog, Some(node.log_part()), logged, node.unconsumed_ms())
+        }
+        (_, Some(store)) if store.down_until_ms <= now_ms => (&store.holdings, None, Vec::new(), None),
+        _ => return Ok(()),
+    };
+    let asker = &mut world.asker;
+    let mirror = asker.mirrors.entry(id).or_insert_with(|| Mirror::new(id, holdings.place()));
+    loop {
+        let bytes = holdings.changes_since(mirror.position(), 3000).encode();
+        let changes = Changes::decode(&bytes).map_err(|error| error.to_string())?;
+        let has_more = changes.has_more();
+        let mut applied = mirror.apply(changes).map_err(|error| error.to_string())?;
+        applied.has_gap &= world.shape.broken != Broken::IgnoresGaps;
+        asker.knowledge.applied(id, holdings.place(), &applied, now_ms);
+        if !has_more {
+            break;
+        }
+    }
+    let is_same = mirror.catalog().iter().eq(holdings.catalog().iter());
+    if !is_same || !mirror.is_whole() {
+        return Err(format!("the mirror of {id} is not what the node holds"));
+    }
+    let is_ingest = holdings.place() == Place::Backlog;
+    let floor_ms = Contact::floor_ms(now_ms);
+    let contact = Contact { asked_ms: now_ms, is_ingest, is_store: !is_ingest, unconsumed_ms, floor_ms };
+    asker.knowledge.heard(&address(id), id, contact);
+    query.answers.insert(id, Answer { snapshot: holdings.catalog().clone(), log, logged });
+    Ok(())
+}
+
+fn finish(world: &mut World, query: &Query) -> Result<(), String> {
+    let answering: Vec<Answering<'_>> = query
+        .answers
+        .iter()
+        .map(|(&node, answer)| Answering {
+            node,
+            catalogs: vec![&answer.snapshot],
+            log: answer.log.clone(),
+            unreadable: BTreeMap::new(),
+        })
+        .collect();
+    let preferred = world.stores.keys().next().copied();
+    let plan = assign(&answering, query.range, preferred);
+    let missing = world.asker.knowledge.missing(&answering, query.range);
+    let mut read: BTreeMap<OriginKey, Vec<u64>> = BTreeMap::new();
+    for (&node, part) in &plan.parts {
+        let answer = &query.answers[&node];
+        if part.log {
+            answer.logged.iter().for_each(|held| read.entry(held.key()).or_default().push(node));
+        }
+        for (unit, how) in &part.units {
+            let held = answer.snapshot.unit(unit).into_iter().flat_map(|origins| origins.iter(unit));
+            let held = held.filter(|held| match how {
+                Read::All => true,
+                Read::AllBut(names) => !names.contains(held.name),
+                Read::Only(names) => names.contains(held.name),
+            });
+            held.for_each(|held| read.entry(held.key()).or_default().push(node));
+        }
+    }
+    world.figures.queries += 1;
+    world.figures.queries_complete += u64::from(missing.is_complete());
+    world.figures.read += read.len() as u64;
+    for (key, readers) in &read {
+        // What lies outside of the range holds nothing that is asked for.
+        if readers.len() > 1 && world.groups[key].range().meets(query.range) {
+            return Err(format!("{key} is read by {readers:x?}"));
+        }
+    }
+    for key in &query.expected {
+        let times = world.groups[key].range().within(query.range);
+        if times.is_empty() || read.contains_key(key) {
+            continue;
+        }
+        let is_named = missing.ranges.iter().any(|range| {
+            range.unit.as_ref().is_none_or(|unit| *unit == key.unit) && range.times.covers(times)
+        });
+        if !is_named {
+            return Err(format!("{key} is neither read nor missing; said was {missing:?}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! The store against a simulated disk.
+
+mod accept;
+mod compact;
+mod corpus;
+mod damage;
+mod expire;
+mod open;

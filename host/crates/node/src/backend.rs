@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, try_join_all};
 use tokio::sync::watch;
 use weir_api::backend::{
     ApiError, Backend, Durability, ErrorKind, HistogramAnswer, HistogramRequest, IdempotencyKey, Incoming,
@@ -194,11 +194,15 @@ impl NodeBackend {
             Durability::Stored => config::Durability::Stored,
             Durability::Replicated => config::Durability::Replicated,
         };
-        for batches in entries_of(batches) {
-            ingest
-                .store("http", Entry { checkpoint: None, batches }, durability)
-                .await
-                .map_err(|e| refused(&e))?;
+        let entries = entries_of(batches).into_iter().map(|batches| Entry { checkpoint: None, batches });
+        if durability == config::Durability::Replicated {
+            // Side by side: each waits for its piece to be handed over, and they are likely in one.
+            let stored = entries.map(|entry| ingest.store("http", entry, durability));
+            try_join_all(stored).await.map_err(|error| refused(&error))?;
+        } else {
+            for entry in entries {
+                ingest.store("http", entry, durability).await.map_err(|error| refused(&error))?;
+            }
         }
         Ok(Ingested { records, ids, durability: request.durability })
     }

@@ -9,8 +9,8 @@ use tokio::sync::{Notify, oneshot};
 use weir_api::backend::peer::Confirmed as Outcome;
 use weir_replication::offers::Poison;
 use weir_replication::{
-    Claim, Completed, ConfirmError, Confirmation, Confirmed, Gone, Held, Ledger, Offers, OriginKey, Refused,
-    Ticket, Waiting,
+    Claim, ConfirmError, Confirmation, Confirmed, Gone, Held, Ledger, Offers, OriginKey, Refused, Ticket,
+    Waiting,
 };
 use weir_segment::RecordDigest;
 use weir_storage::{Backlog, SegmentFile};
@@ -47,7 +47,7 @@ impl Handover {
         now_ms: u64,
         metrics: Arc<Metrics>,
     ) -> Arc<Handover> {
-        let state = State {
+        let mut state = State {
             offers: Offers::new(replication),
             ledger: Ledger::new(first_piece),
             waiters: HashMap::new(),
@@ -63,27 +63,17 @@ impl Handover {
                 });
             }
         });
-        let handover =
-            Handover { backlog, announced, state: Mutex::new(state), wanted: Notify::new(), metrics };
-        handover.offer(&waiting, now_ms);
-        Arc::new(handover)
+        state.offer(&waiting, now_ms);
+        Arc::new(Handover { backlog, announced, state: Mutex::new(state), wanted: Notify::new(), metrics })
     }
 
     /// A piece was sealed into these origins, and has left the log.
     pub(crate) fn sealed(&self, piece: u64, origins: &[Arc<SegmentFile>], now_ms: u64) {
-        let offered = self.offer(origins, now_ms);
         let mut state = self.state.lock();
+        // In one step: a confirmation in between would be lost to whoever waits for the piece.
+        let offered = state.offer(origins, now_ms);
         let done = state.ledger.sealed(piece, offered);
         state.tell(done);
-    }
-
-    fn offer(&self, origins: &[Arc<SegmentFile>], now_ms: u64) -> Vec<OriginKey> {
-        let held: Vec<Held> = origins.iter().filter_map(|origin| held_of_origin(origin)).collect();
-        let mut state = self.state.lock();
-        for held in &held {
-            state.offers.offer(held.clone(), now_ms);
-        }
-        held.iter().map(Held::key).collect()
     }
 
     /// A store wants an origin: its file, which can be read as long as it is held.
@@ -105,47 +95,32 @@ impl Handover {
         Ok((claim, file))
     }
 
-    /// A store says that it has an origin. The last one that is needed has it deleted here.
+    /// A store says that it has an origin. The last one that is needed has it deleted here: blocks.
     pub(crate) fn confirm(
         &self,
         store: u64,
         key: &OriginKey,
         digest: RecordDigest,
         confirmation: Confirmation,
-    ) -> Result<Confirmed, ConfirmError> {
-        let mut state = self.state.lock();
-        let confirmed = state.offers.confirm(store, key, digest, confirmation)?;
-        if let Confirmed::Complete(completed) = &confirmed {
-            let done = state.ledger.confirmed(key);
-            state.tell(done);
-            drop(state);
-            self.finish(completed);
-        }
-        Ok(confirmed)
-    }
-
-    /// The same as an outcome to be told.
-    pub(crate) fn confirmed(
-        &self,
-        store: u64,
-        key: &OriginKey,
-        digest: RecordDigest,
-        confirmation: Confirmation,
     ) -> Outcome {
-        match self.confirm(store, key, digest, confirmation) {
+        let mut state = self.state.lock();
+        match state.offers.confirm(store, key, digest, confirmation) {
             Ok(Confirmed::First | Confirmed::Again) => Outcome::Counted,
-            Ok(Confirmed::Complete(_) | Confirmed::AlreadyComplete) => Outcome::Complete,
+            Ok(Confirmed::AlreadyComplete) => Outcome::Complete,
+            Ok(Confirmed::Complete(completed)) => {
+                let done = state.ledger.confirmed(key);
+                state.tell(done);
+                drop(state);
+                self.give_up(&completed.held, completed.gone());
+                self.metrics.handed_over.inc();
+                Outcome::Complete
+            }
             Err(ConfirmError::Unknown) => Outcome::Unknown,
             Err(ConfirmError::Digest { .. }) => Outcome::Mismatch,
         }
     }
 
-    /// Deletes what enough stores have.
-    fn finish(&self, completed: &Completed) {
-        self.give_up(&completed.held, completed.gone());
-        self.metrics.handed_over.inc();
-    }
-
+    /// Takes an origin out, and tells why.
     fn give_up(&self, held: &Held, why: Gone) {
         let tell =
             || drop(self.announced.backlog.with(|holdings| holdings.remove(&held.unit, held.name, why)));
@@ -203,6 +178,16 @@ impl Handover {
 }
 
 impl State {
+    /// Offers origins, and gives their names.
+    fn offer(&mut self, origins: &[Arc<SegmentFile>], now_ms: u64) -> Vec<OriginKey> {
+        let held: Vec<Held> = origins.iter().filter_map(|origin| held_of_origin(origin)).collect();
+        let keys = held.iter().map(Held::key).collect();
+        for held in held {
+            self.offers.offer(held, now_ms);
+        }
+        keys
+    }
+
     fn tell(&mut self, done: Vec<Ticket>) {
         for ticket in done {
             // Who waited may have gone.

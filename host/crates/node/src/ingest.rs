@@ -173,6 +173,19 @@ impl Ingest {
             .collect()
     }
 
+    /// Deletes whole pieces that are older than `keep_from`.
+    pub(crate) async fn expire(&self, keep_from: RecordId) {
+        let (done, expired) = oneshot::channel();
+        let tell = Box::new(move |result| drop(done.send(result)));
+        match self.committer.read().as_ref() {
+            Some(committer) => committer.expire(keep_from, u64::MAX, tell),
+            None => return,
+        }
+        if let Ok(Err(error)) = expired.await {
+            tracing::warn!(%error, "retention could not delete; it tries again in a minute");
+        }
+    }
+
     /// Has the log let go of pieces. Blocks.
     pub(crate) fn release(&self, leaving: Vec<Leaving>) -> Result<Released, LogError> {
         self.committer.read().as_ref().map_or(Err(LogError::Closed), |open| open.release_and_wait(leaving))

@@ -10,6 +10,7 @@ use weir_record::limits::UNIT_BUCKET_MS;
 use weir_segment::WriterOptions;
 use weir_storage::committer::CommitObserver;
 use weir_storage::ingest_log::Committed;
+use weir_storage::poison::Poison;
 use weir_storage::{
     Backlog, BacklogRecovery, Committer, CommitterOptions, DataDir, IngestLog, LogOptions, OriginsDir,
     Recovery, Sealer, UnitRules,
@@ -37,6 +38,9 @@ pub(crate) struct IngestRole {
     sealer: Sealer,
     committed: watch::Receiver<u64>,
     stores: watch::Receiver<usize>,
+    metrics: Arc<Metrics>,
+    /// Set when the log can vouch for nothing any more, by whoever finds out.
+    pub(crate) poison: Poison,
 }
 
 impl IngestRole {
@@ -83,13 +87,14 @@ impl IngestRole {
         let sealer = Sealer::new(
             reader.clone(),
             backlog.clone(),
-            OriginsDir::new(data_dir.disk(), data_dir.path(), poison),
+            OriginsDir::new(data_dir.disk(), data_dir.path(), poison.clone()),
             UnitRules::new(UNIT_BUCKET_MS, classes)?,
             WriterOptions::default(),
         );
         let held = HeldByIngest { log: reader, epoch: options.epoch, backlog };
         let stores = stores.subscribe();
-        Ok(IngestRole { ingest, handover, tails, cursors: recovery.cursors, held, sealer, committed, stores })
+        let (cursors, metrics) = (recovery.cursors, metrics.clone());
+        Ok(IngestRole { ingest, handover, tails, cursors, held, sealer, committed, stores, metrics, poison })
     }
 
     /// What of it holds records.
@@ -108,6 +113,7 @@ impl IngestRole {
             handover: self.handover,
             tails: self.tails,
             committed: self.committed,
+            metrics: self.metrics,
             age: Duration::from_millis(config.storage.piece_age_ms),
             stores: self.stores,
         };

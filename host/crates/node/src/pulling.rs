@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use weir_api::backend::peer::{
     ChangesRequest, ConfirmRequest, Confirmation as Said, Confirmed as Outcome, FailedRequest, Kept,
-    OriginId, OriginRequest, Role,
+    OriginRequest, Role,
 };
 use weir_api::client::ClientError;
 use weir_record::limits::{NODE_WAIT_MS_MAX, PULLS_MAX};
@@ -189,8 +189,7 @@ impl Pulling {
     /// Fetches an origin from another node: the network on one side, the disk on the other.
     async fn fetch(&self, pull: &Pull) -> Result<(), Failure> {
         let peer = self.peer(pull.from).ok_or(Failure::Peer)?;
-        let origin = OriginId { unit: pull.held.unit.clone(), name: pull.held.name };
-        let request = OriginRequest { origin, store: self.node };
+        let request = OriginRequest { origin: pull.held.key(), store: self.node };
         let mut body = peer.client.origin(&request).await.map_err(|error| failure(&error))?;
         let (send, chunks) = mpsc::channel(CHUNKS_AHEAD);
         let (store, expected) = (self.store.clone(), expected(&pull.held));
@@ -219,7 +218,11 @@ impl Pulling {
 
     async fn confirm(self: Arc<Self>, to: u64, confirms: Vec<Confirm>) {
         let outcomes = if to == self.node {
-            self.confirm_own(&confirms)
+            let pulling = Arc::clone(&self);
+            let own = confirms.clone();
+            // The last confirmation deletes a file.
+            let confirmed = tokio::task::spawn_blocking(move || pulling.confirm_own(&own)).await;
+            confirmed.unwrap_or_else(|_| Err(Failure::Origin("confirming has panicked: report this".into())))
         } else {
             self.confirm_peer(to, &confirms).await
         };
@@ -246,14 +249,14 @@ impl Pulling {
     fn confirm_own(&self, confirms: &[Confirm]) -> Result<Vec<Outcome>, Failure> {
         let own = self.own.as_ref().ok_or(Failure::Unknown)?;
         let outcome =
-            |confirm: &Confirm| own.confirmed(self.node, &confirm.key, confirm.digest, confirm.confirmation);
+            |confirm: &Confirm| own.confirm(self.node, &confirm.key, confirm.digest, confirm.confirmation);
         Ok(confirms.iter().map(outcome).collect())
     }
 
     async fn confirm_peer(&self, to: u64, confirms: &[Confirm]) -> Result<Vec<Outcome>, Failure> {
         let peer = self.peer(to).ok_or(Failure::Peer)?;
         let origins = confirms.iter().map(|confirm| Said {
-            origin: OriginId { unit: confirm.key.unit.clone(), name: confirm.key.name },
+            origin: confirm.key.clone(),
             digest: confirm.digest,
             kept: match confirm.confirmation {
                 Confirmation::Held => Kept::Held,
@@ -268,8 +271,7 @@ impl Pulling {
         if let Some(own) = self.own.as_ref().filter(|_| to == self.node) {
             own.failed(self.node, key, why, clock::now_ms());
         } else if let Some(peer) = self.peer(to) {
-            let origin = OriginId { unit: key.unit.clone(), name: key.name };
-            let request = FailedRequest { store: self.node, origin, why: why.to_owned() };
+            let request = FailedRequest { store: self.node, origin: key.clone(), why: why.to_owned() };
             // A courtesy: the claim ends by itself.
             let _ = peer.client.failed(&request).await;
         }

@@ -178,7 +178,6 @@ fn merge(
 ) -> Result<Stats, ApiError> {
     let started = Instant::now();
     let mut merger = Merger::new(order, streams.len());
-    let mut broken: Vec<(usize, String)> = Vec::new();
     let mut sent = 0;
     let mut is_wanted = true;
     loop {
@@ -204,20 +203,18 @@ fn merge(
     }
     let limited = limit.is_some_and(|limit| sent >= limit);
     let mut stats = Stats::default();
-    for (number, stream) in streams.into_iter().enumerate() {
-        let Stream { node, rows, done, range } = stream;
+    for Stream { node, rows, done, range } in streams {
         // Whoever still sends is told that nobody listens.
         drop(rows);
-        match done.blocking_recv() {
-            Ok(Ok(part)) => stats.merge(&node, part),
+        let ended = done.blocking_recv().unwrap_or_else(|_| Err("it ended without saying how".into()));
+        match ended {
+            Ok(part) => stats.merge(&node, part),
             // What was not needed is not missed.
-            _ if limited || !is_wanted => {}
-            Ok(Err(why)) => broken.push((number, why.clone())),
-            Err(_) => broken.push((number, "it ended without saying how".into())),
-        }
-        if let Some((_, why)) = broken.pop() {
-            let place = "the rest of its answer".to_owned();
-            stats.miss(Missing { node, place, from: range.0, to: range.1, why });
+            Err(_) if limited || !is_wanted => {}
+            Err(why) => {
+                let place = "the rest of its answer".to_owned();
+                stats.miss(Missing { node, place, from: range.0, to: range.1, why });
+            }
         }
     }
     for missing in missing {

@@ -210,6 +210,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     let mut cursors = std::collections::BTreeMap::new();
     if let Some(role) = ingest_role {
         cursors = role.cursors.clone();
+        tasks.spawn(upkeep::watch_poison(role.poison.clone(), failed.clone(), stop.clone()));
         tasks.spawn(role.into_sealing(config, &stop));
     }
     if let Some(store) = &store {
@@ -236,7 +237,8 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         tasks.spawn(upkeep::compact(store.clone(), stop.clone()));
         tasks.spawn(upkeep::watch_poison(store.poison(), failed.clone(), stop.clone()));
     }
-    let expiring = Expiring { retention: config.retention.clone(), store, handover, wake: Arc::default() };
+    let expiring =
+        Expiring { retention: config.retention.clone(), store, ingest: ingest.clone().zip(handover) };
     tasks.spawn(expiring.run(stop.clone()));
     if let Some(planner) = planner {
         tasks.spawn(remember::keep(planner, data_dir.path().to_owned(), stop.clone()));

@@ -12,6 +12,7 @@ use weir_storage::{Leaving, LogError, Moment, Released, Sealed, Sealer, SealerEr
 use crate::clock;
 use crate::handover::Handover;
 use crate::ingest::Ingest;
+use crate::metrics::Metrics;
 use crate::tail::Tails;
 
 /// Wait before something that failed, such as for want of room, is tried again.
@@ -26,6 +27,7 @@ pub(crate) struct Sealing {
     pub(crate) committed: watch::Receiver<u64>,
     /// After this time a piece is completed, however small.
     pub(crate) age: Duration,
+    pub(crate) metrics: Arc<Metrics>,
     /// How many stores there are to spread over.
     pub(crate) stores: watch::Receiver<usize>,
 }
@@ -91,7 +93,16 @@ impl Sealing {
             };
             sealer = again;
             match outcome {
-                Ok(Some(Sealed { piece, origins, .. })) => {
+                Ok(Some(Sealed { piece, origins, lost_records, spoilt, .. })) => {
+                    if let Some(why) = spoilt {
+                        self.metrics.damaged_frames.inc();
+                        tracing::error!(
+                            piece.number,
+                            lost_records,
+                            why,
+                            "damaged: the piece was sealed as far as it can be read, and set aside"
+                        );
+                    }
                     self.handover.sealed(piece.number, &origins, clock::now_ms());
                 }
                 Ok(None) => return (sealer, Ok(())),

@@ -19,7 +19,7 @@ use weir_api::backend::{self, ApiError};
 use weir_engine::Plan;
 use weir_query::{Buckets, Expr, Fingerprint, Matcher, Rows, parse, parse_regex};
 use weir_record::limits::{NODE_WAIT_MS_MAX, STORE_WRITE_BYTES};
-use weir_replication::{Confirmation, OriginKey, Place, Refused, TimeRange};
+use weir_replication::{Confirmation, Place, Refused, TimeRange};
 use weir_storage::{SegmentFile, Store};
 
 use crate::announce::Announced;
@@ -75,7 +75,6 @@ impl PeerBackend for Serving {
             draining: false,
             replication: self.replication as u32,
             now_ms: clock::now_ms(),
-            oldest_ms: None,
         }
     }
 
@@ -90,8 +89,7 @@ impl PeerBackend for Serving {
     fn origin(&self, request: OriginRequest) -> BoxFuture<'_, Result<OriginFile, ApiError>> {
         Box::pin(async move {
             let handover = self.handover.as_ref().ok_or_else(|| ApiError::origin_gone(&request.origin))?;
-            let key = OriginKey { unit: request.origin.unit.clone(), name: request.origin.name };
-            let claimed = handover.claim(request.store, &key, clock::now_ms());
+            let claimed = handover.claim(request.store, &request.origin, clock::now_ms());
             let (_, file) = claimed.map_err(|refused| match refused {
                 Refused::Unknown => ApiError::origin_gone(&request.origin),
                 Refused::Busy { retry_ms } => {
@@ -113,12 +111,11 @@ impl PeerBackend for Serving {
             // The last confirmation deletes a file.
             let confirmed = tokio::task::spawn_blocking(move || {
                 let outcomes = request.origins.iter().map(|said| {
-                    let key = OriginKey { unit: said.origin.unit.clone(), name: said.origin.name };
                     let confirmation = match said.kept {
                         Kept::Held => Confirmation::Held,
                         Kept::Expired => Confirmation::Expired,
                     };
-                    handover.confirmed(request.store, &key, said.digest, confirmation)
+                    handover.confirm(request.store, &said.origin, said.digest, confirmation)
                 });
                 outcomes.collect()
             });
@@ -129,8 +126,7 @@ impl PeerBackend for Serving {
     fn failed(&self, request: FailedRequest) -> BoxFuture<'_, Result<(), ApiError>> {
         Box::pin(async move {
             if let Some(handover) = &self.handover {
-                let key = OriginKey { unit: request.origin.unit, name: request.origin.name };
-                handover.failed(request.store, &key, &request.why, clock::now_ms());
+                handover.failed(request.store, &request.origin, &request.why, clock::now_ms());
             }
             Ok(())
         })
@@ -298,14 +294,9 @@ async fn count(
 fn hashed(rows: &Rows) -> HashedRows {
     let mut hashed = HashedRows::new();
     for row in rows.iter() {
-        if let Some((hash, [level])) = row
-            .payload
-            .split_first_chunk::<16>()
-            .filter(|(_, rest)| rest.len() == 1)
-            .and_then(|(hash, rest)| Some((*hash, <[u8; 1]>::try_from(rest).ok()?)))
-            && Fingerprint::read(row.payload).is_some()
-        {
-            hashed.push(row.id, level, hash);
+        // The engine sends nothing else in this mode.
+        if let Some(print) = Fingerprint::read(row.payload) {
+            hashed.push(row.id, print.level() as u8, print.digest());
         }
     }
     hashed

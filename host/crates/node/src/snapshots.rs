@@ -1,6 +1,6 @@
 //! What this node held at one moment, kept readable for the searches that were planned on it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -149,39 +149,25 @@ impl Pinned {
 
     /// What of it a search was assigned.
     pub(crate) fn some(&self, log: bool, units: &[UnitOrigins]) -> Selected {
-        let mut selected = Selected::default();
-        if log {
-            selected.over = self.log_pieces();
-        }
-        let asked: BTreeMap<&Unit, &Origins> = units.iter().map(|of| (&of.unit, &of.origins)).collect();
-        let mut found: BTreeSet<(&Unit, OriginName)> = BTreeSet::new();
+        let mut over = if log { self.log_pieces() } else { Vec::new() };
+        let mut asked: BTreeMap<&Unit, Wanted> =
+            units.iter().map(|of| (&of.unit, Wanted::new(&of.origins))).collect();
         for segment in &self.backlog {
             let footer = segment.footer();
-            let name = footer.lineage()[0].name;
-            if asked.get(footer.unit()).is_some_and(|origins| wants(origins, name)) {
-                found.insert((footer.unit(), name));
-                selected.over.push(Searchable::Segment(SegmentPiece::all(Arc::clone(segment))));
+            if asked.get_mut(footer.unit()).is_some_and(|wanted| wanted.take(footer.lineage()[0].name)) {
+                over.push(Searchable::Segment(SegmentPiece::all(Arc::clone(segment))));
             }
         }
         for segment in &self.store {
-            let Some(origins) = asked.get(segment.unit()) else { continue };
+            let Some(wanted) = asked.get_mut(segment.unit()) else { continue };
             let lineage = segment.file.footer().lineage();
-            if let Origins::Only(_) = origins {
-                let names =
-                    segment.origins().map(|(_, origin)| origin.name).filter(|name| wants(origins, *name));
-                found.extend(names.map(|name| (segment.unit(), name)));
-            }
-            selected.over.extend(served(segment, |number| wants(origins, lineage[number].name)));
+            over.extend(served(segment, |number| wanted.take(lineage[number].name)));
         }
-        for of in units {
-            let Origins::Only(names) = &of.origins else { continue };
-            let lacking: Vec<OriginName> =
-                names.iter().copied().filter(|name| !found.contains(&(&of.unit, *name))).collect();
-            if !lacking.is_empty() {
-                selected.unread.push(UnitOrigins { unit: of.unit.clone(), origins: Origins::Only(lacking) });
-            }
-        }
-        selected
+        let unread = asked.into_iter().filter_map(|(unit, wanted)| {
+            let lacking = wanted.lacking();
+            (!lacking.is_empty()).then(|| UnitOrigins { unit: unit.clone(), origins: Origins::Only(lacking) })
+        });
+        Selected { unread: unread.collect(), over }
     }
 
     /// The lowest and the highest id of all.
@@ -230,7 +216,7 @@ impl Pinned {
 }
 
 /// The origins of a stored segment that are wanted and served, as something to search.
-fn served(segment: &StoredSegment, wanted: impl Fn(usize) -> bool) -> Option<Searchable> {
+fn served(segment: &StoredSegment, mut wanted: impl FnMut(usize) -> bool) -> Option<Searchable> {
     let lineage = segment.file.footer().lineage().len();
     let numbers: Vec<usize> =
         segment.origins().map(|(number, _)| number as usize).filter(|number| wanted(*number)).collect();
@@ -242,11 +228,38 @@ fn served(segment: &StoredSegment, wanted: impl Fn(usize) -> bool) -> Option<Sea
     Some(Searchable::Segment(piece))
 }
 
-fn wants(origins: &Origins, name: OriginName) -> bool {
-    match origins {
-        Origins::All => true,
-        Origins::AllBut(names) => !names.contains(&name),
-        Origins::Only(names) => names.contains(&name),
+/// Which origins of a unit are wanted. There may be a quarter of a million, so they are looked up, not gone through.
+enum Wanted {
+    All,
+    AllBut(HashSet<OriginName>),
+    /// Those that have not been found yet.
+    Only(HashSet<OriginName>),
+}
+
+impl Wanted {
+    fn new(origins: &Origins) -> Wanted {
+        match origins {
+            Origins::All => Wanted::All,
+            Origins::AllBut(names) => Wanted::AllBut(names.iter().copied().collect()),
+            Origins::Only(names) => Wanted::Only(names.iter().copied().collect()),
+        }
+    }
+
+    /// Whether an origin that is here is wanted. Each is here once.
+    fn take(&mut self, name: OriginName) -> bool {
+        match self {
+            Wanted::All => true,
+            Wanted::AllBut(names) => !names.contains(&name),
+            Wanted::Only(names) => names.remove(&name),
+        }
+    }
+
+    /// Those that were asked for by name and are not here.
+    fn lacking(self) -> Vec<OriginName> {
+        let Wanted::Only(names) = self else { return Vec::new() };
+        let mut lacking: Vec<OriginName> = names.into_iter().collect();
+        lacking.sort_unstable();
+        lacking
     }
 }
 
@@ -279,5 +292,40 @@ impl Snapshots {
     /// Forgets a snapshot.
     pub(crate) fn release(&self, token: SnapshotToken) {
         self.kept.lock().remove(&token.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_unit_what_is_wanted_is_taken_and_what_is_lacking_is_told() {
+        let name = |piece| OriginName { node: 1, epoch: 2, piece };
+        let here = [1, 2, 3];
+        for (origins, taken, lacking) in [
+            (Origins::All, vec![1, 2, 3], vec![]),
+            (Origins::AllBut(vec![name(2), name(9)]), vec![1, 3], vec![]),
+            (Origins::Only(vec![name(9), name(3), name(8)]), vec![3], vec![8, 9]),
+        ] {
+            let mut wanted = Wanted::new(&origins);
+            let got: Vec<u64> = here.into_iter().filter(|piece| wanted.take(name(*piece))).collect();
+            let left: Vec<u64> = wanted.lacking().into_iter().map(|name| name.piece).collect();
+            assert_eq!((got, left), (taken, lacking), "{origins:?}");
+        }
+    }
+
+    #[test]
+    fn a_snapshot_is_kept_until_it_is_released_and_the_oldest_goes_first() {
+        let snapshots = Snapshots::default();
+        let first = snapshots.keep(Pinned::default());
+        let second = snapshots.keep(Pinned::default());
+        assert!(snapshots.get(first).is_some());
+        for _ in 2..=SNAPSHOTS_MAX {
+            snapshots.keep(Pinned::default());
+        }
+        assert!(snapshots.get(first).is_none() && snapshots.get(second).is_some());
+        snapshots.release(second);
+        assert!(snapshots.get(second).is_none());
     }
 }

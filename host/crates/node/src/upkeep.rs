@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use weir_record::RecordId;
 use weir_record::limits::COMPACT_STEP_BYTES;
 use weir_storage::Store;
 use weir_storage::poison::Poison;
@@ -14,12 +15,13 @@ use weir_storage::store::{CompactBudget, Compaction, ExpiryRules};
 use crate::clock;
 use crate::config::Retention;
 use crate::handover::Handover;
+use crate::ingest::Ingest;
 
 /// How often retention is applied.
 const RETENTION_PERIOD: Duration = Duration::from_mins(1);
 /// Pause between two looks for something to merge, when there was nothing.
 const COMPACT_PERIOD: Duration = Duration::from_secs(5);
-/// How often the store is looked at for a failed sync. It refuses by itself at once.
+/// How often they are looked at for a failed sync. They refuse by themselves at once.
 const POISON_PERIOD: Duration = Duration::from_millis(250);
 /// A rule that keeps everything.
 const FOR_EVER_MS: u64 = u64::MAX;
@@ -45,7 +47,7 @@ pub(crate) async fn compact(store: Store, stop: CancellationToken) {
     }
 }
 
-/// Ends the node when the store can vouch for nothing any more.
+/// Ends the node when its log or its store can vouch for nothing any more.
 pub(crate) async fn watch_poison(
     poison: Poison,
     failed: watch::Sender<Option<String>>,
@@ -79,9 +81,7 @@ pub(crate) fn rules(retention: &Retention) -> ExpiryRules {
 pub(crate) struct Expiring {
     pub(crate) retention: Retention,
     pub(crate) store: Option<Store>,
-    pub(crate) handover: Option<Arc<Handover>>,
-    /// Woken to look at once, such as when a disk has filled up.
-    pub(crate) wake: Arc<Notify>,
+    pub(crate) ingest: Option<(Arc<Ingest>, Arc<Handover>)>,
 }
 
 impl Expiring {
@@ -91,7 +91,6 @@ impl Expiring {
             self.expire().await;
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.wake.notified() => {}
                 () = tokio::time::sleep(RETENTION_PERIOD) => {}
             }
         }
@@ -99,7 +98,11 @@ impl Expiring {
 
     async fn expire(&self) {
         let rules = rules(&self.retention);
-        if let Some(handover) = &self.handover {
+        if let Some((ingest, handover)) = &self.ingest {
+            // Pieces that could not be sealed in all that time; no topic is kept longer.
+            let ages = rules.classes.values().chain([&rules.default_age_ms]);
+            let longest_ms = ages.copied().max().unwrap_or(FOR_EVER_MS);
+            ingest.expire(RecordId::lowest_at(rules.now_ms.saturating_sub(longest_ms))).await;
             let (handover, rules) = (Arc::clone(handover), rules.clone());
             // Origins that no store has fetched in all that time.
             let expired = tokio::task::spawn_blocking(move || {

@@ -37,6 +37,13 @@ impl Fingerprint {
         &self.0
     }
 
+    /// The digest of the payload.
+    pub fn digest(&self) -> [u8; 16] {
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&self.0[..16]);
+        digest
+    }
+
     /// The level of the record.
     pub fn level(&self) -> usize {
         usize::from(self.0[16])

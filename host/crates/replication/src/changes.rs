@@ -68,7 +68,7 @@ impl FromStr for Position {
             let incarnation = u64::from_str_radix(fields.next()?, 16).ok()?;
             let sequence = fields.next()?.parse().ok()?;
             let after = match fields.next() {
-                Some(key) => Some(OriginKey::parse(key)?),
+                Some(key) => Some(key.parse().ok()?),
                 None => None,
             };
             Some(Position { incarnation, sequence, after })

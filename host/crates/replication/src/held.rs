@@ -2,13 +2,14 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::str::FromStr;
 
 use weir_record::limits::{HELD_BUCKET_MS_MAX, HELD_COUNT_MAX};
 use weir_segment::{OriginFlags, OriginName, RecordDigest, Unit};
 
 use crate::ranges::TimeRange;
 
-/// The whole name of an origin. Ordered by unit, then by name.
+/// The whole name of an origin, as text `<node>-<epoch>-<piece>-<unit>`. Ordered by unit, then by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OriginKey {
     /// The unit of all its records.
@@ -17,10 +18,16 @@ pub struct OriginKey {
     pub name: OriginName,
 }
 
-impl OriginKey {
-    /// Takes text apart as [`fmt::Display`] writes it; `None` when it is no name.
-    pub fn parse(text: &str) -> Option<OriginKey> {
-        OriginName::parse(text).map(|(name, unit)| OriginKey { unit, name })
+/// Text that is no whole name of an origin. Does not affect state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the name of an origin, expected <node>-<epoch>-<piece>-<unit>")]
+pub struct NotAnOriginKey;
+
+impl FromStr for OriginKey {
+    type Err = NotAnOriginKey;
+
+    fn from_str(text: &str) -> Result<OriginKey, NotAnOriginKey> {
+        OriginName::parse(text).map(|(name, unit)| OriginKey { unit, name }).ok_or(NotAnOriginKey)
     }
 }
 

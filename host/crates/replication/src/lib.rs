@@ -36,7 +36,7 @@ pub use catalog::{Catalog, UnitOrigins};
 pub use changes::{Changes, Event, Place, Position, Step};
 pub use completeness::{Contact, Knowledge, Missing, MissingRange, Who, Why};
 pub use error::WireError;
-pub use held::{Gone, Held, HeldError, OriginKey};
+pub use held::{Gone, Held, HeldError, NotAnOriginKey, OriginKey};
 pub use holdings::Holdings;
 pub use ledger::{Ledger, Ticket, Waiting};
 pub use mirror::{Applied, Mirror, MirrorError};

@@ -8,6 +8,8 @@
 //! origins/     sealed pieces of the log that stores have not yet taken
 //! quarantine/  what did not belong where it was found
 //! plugins/     compiled plugins, a cache
+//! known-origins
+//!              what a query node knows of the others; `docs/FORMATS.md` has its bytes
 //! ```
 
 use std::fs::{File, OpenOptions};

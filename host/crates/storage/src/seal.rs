@@ -18,13 +18,12 @@ use crate::segment_file::SegmentFile;
 
 mod load;
 mod order;
-mod placement;
 mod rules;
 mod stretch;
 mod write;
 
 use load::Loaded;
-pub use rules::{Moment, UnitRules, partitions_for};
+pub use rules::{Moment, UnitRules};
 use stretch::{Kind, Stretches};
 use write::Unfinished;
 

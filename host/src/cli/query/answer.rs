@@ -62,8 +62,8 @@ fn told(stats: &QueryStats) -> String {
     let rate = stats.bytes_scanned as f64 / 1e6 / seconds;
     let mut text = format!(
         "{} records in {} ms{}\n\
-         scanned: {} records, {} in {} batches of {} pieces ({rate:.0} MB/s)\n\
-         skipped: {} in {} batches, {} pieces\n",
+         scanned: {} records, {} in {} batches of {} pieces and {} segments ({rate:.0} MB/s)\n\
+         skipped: {} in {} batches, {} of it by filters, {} pieces, {} segments\n",
         stats.records_matched,
         stats.duration_ms,
         if stats.limited { ", ended by the limit" } else { "" },
@@ -71,9 +71,12 @@ fn told(stats: &QueryStats) -> String {
         megabytes(stats.bytes_scanned),
         stats.batches_scanned,
         stats.pieces_scanned,
+        stats.segments_scanned,
         megabytes(stats.bytes_skipped),
         stats.batches_skipped,
+        megabytes(stats.bytes_pruned),
         stats.pieces_skipped,
+        stats.segments_skipped,
     );
     for (count, what) in [(stats.repeats, "repeats left out"), (stats.conflicts, "records share their id")] {
         if count > 0 {

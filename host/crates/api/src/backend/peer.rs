@@ -8,14 +8,14 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use weir_replication::OriginKey;
 
 pub use crate::auth::ClusterKey;
 use crate::error::{ApiError, ErrorKind};
 pub use crate::wire::peer::{
     Buckets, ChangesRequest, ConfirmRequest, Confirmation, Confirmed, Counts, FailedRequest, Gap, HashedRows,
-    Kept, LogStart, NodeInfo, OriginId, OriginRequest, Origins, PROTOCOL, PlanAnswer, PlanRequest, Role,
-    SearchEnd, SearchMode, SearchPart, SearchRequest, SnapshotToken, Syntax, TailEvent, TailRequest,
-    UnitOrigins,
+    Kept, LogStart, NodeInfo, OriginRequest, Origins, PROTOCOL, PlanAnswer, PlanRequest, Role, SearchEnd,
+    SearchMode, SearchPart, SearchRequest, SnapshotToken, Syntax, TailEvent, TailRequest, UnitOrigins,
 };
 
 /// A node as the other nodes of its cluster see it.
@@ -96,13 +96,13 @@ pub struct TailAnswer {
 
 impl ApiError {
     /// The ingest node does not have an origin, or has it no longer: status 404.
-    pub fn origin_gone(origin: &OriginId) -> ApiError {
+    pub fn origin_gone(origin: &OriginKey) -> ApiError {
         ApiError::new(ErrorKind::NotFound, "origin_gone", format!("origin {origin} is not in the backlog"))
             .hint("it was handed over to other stores, or never was here")
     }
 
     /// Another store is at it: status 409, and when to come again.
-    pub fn origin_busy(origin: &OriginId, retry_after_s: u32) -> ApiError {
+    pub fn origin_busy(origin: &OriginKey, retry_after_s: u32) -> ApiError {
         ApiError::new(ErrorKind::Conflict, "origin_busy", format!("origin {origin} is being taken by others"))
             .hint("come again later: it is free when they have confirmed it or given up")
             .retry_after_s(retry_after_s)

@@ -19,7 +19,7 @@ pub use counts::Counts;
 pub use end::SearchEnd;
 pub use handover::{
     ChangesRequest, ConfirmAnswer, ConfirmRequest, Confirmation, Confirmed, FailedRequest, Kept,
-    NotAnOriginId, OriginId, OriginRequest,
+    OriginRequest,
 };
 pub use hashes::HashedRows;
 pub use info::{NodeInfo, PROTOCOL, Role};

@@ -257,7 +257,7 @@ fn read_position(reader: &mut Reader<'_>) -> Result<Position, WireError> {
     let sequence = u64::from_le_bytes(reader.array("sequence")?);
     let after = match read_text(reader, "origin")? {
         "" => None,
-        text => Some(OriginKey::parse(text).ok_or(WireError::Contradiction("an origin has no proper name"))?),
+        text => Some(text.parse().map_err(|_| WireError::Contradiction("an origin has no proper name"))?),
     };
     Ok(Position { incarnation, sequence, after })
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use weir_record::RecordId;
 use weir_record::id::TIME_MS_MAX;
-use weir_record::limits::{UNIT_LATE_AFTER_MS, UNIT_PARTITIONS_MAX};
+use weir_record::limits::UNIT_LATE_AFTER_MS;
+use weir_replication::partitions_for;
 use weir_segment::Unit;
 use weir_segment::unit::UnitError;
 
@@ -26,11 +27,6 @@ pub struct Moment {
     pub now_ms: u64,
     /// Partitions of plain units whose bucket has not ended long ago; see [`partitions_for`].
     pub partitions: u16,
-}
-
-/// Partitions for as many live stores: the next power of two, at least 1, at most [`UNIT_PARTITIONS_MAX`].
-pub fn partitions_for(live_stores: usize) -> u16 {
-    live_stores.clamp(1, usize::from(UNIT_PARTITIONS_MAX)).next_power_of_two() as u16
 }
 
 impl UnitRules {
@@ -91,13 +87,6 @@ impl Moment {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn partitions_are_powers_of_two_within_bounds() {
-        for (stores, partitions) in [(0, 1), (1, 1), (2, 2), (3, 4), (33, 64), (64, 64), (1000, 64)] {
-            assert_eq!(partitions_for(stores), partitions, "{stores}");
-        }
-    }
 
     #[test]
     fn every_id_has_a_bucket_and_late_ones_have_one_partition() {

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use weir_record::limits::UNIT_KEYED_PARTITIONS;
 use weir_record::{BatchFlags, RecordId};
+use weir_replication::{keyed_partition, partition_of};
 use weir_segment::{OriginName, Unit};
 
 use super::load::{Loaded, LoadedBatch, id_after};
-use super::placement::{keyed_partition, partition_of};
 use super::rules::{Moment, UnitRules};
 
 /// Consecutive ids of one batch that lie in one group. Ordered by group, id, and arrival.

@@ -80,7 +80,7 @@ fn model(batches: &[Batch]) -> BTreeMap<(u64, bool, u8), Vec<Row>> {
         let topic = batch.stream().topic();
         for (id, payload) in batch.records() {
             let kind = match batch.flags() {
-                flags if flags.has(BatchFlags::KEYED) => 16 + placement::keyed_partition(id) as u8,
+                flags if flags.has(BatchFlags::KEYED) => 16 + weir_replication::keyed_partition(id) as u8,
                 flags if flags.has(BatchFlags::MAYBE_REPEATED) => 1,
                 _ => 0,
             };

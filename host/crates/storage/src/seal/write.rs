@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use weir_record::limits::SEAL_WRITE_BYTES;
+use weir_replication::keyed_partition;
 use weir_segment::{OriginFlags, OriginName, Unit, WriteError, Writer, WriterOptions};
 
 use super::load::{Loaded, id_after};
 use super::order::in_order;
-use super::placement::keyed_partition;
 use super::stretch::Stretch;
 use super::{OriginsDir, SealError, UNFINISHED};
 use crate::disk::{DiskFile, is_full};

@@ -1,42 +1,11 @@
 //! What stores and ingest nodes say to each other, in JSON: what is there, who keeps it, what went wrong.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 use weir_record::limits;
-use weir_replication::{Place, Position};
-use weir_segment::{OriginName, RecordDigest, Unit};
+use weir_replication::{OriginKey, Place, Position};
+use weir_segment::RecordDigest;
 
 use super::text::{digest, hex64, place, shown};
-
-/// An origin by its whole name, `<node>-<epoch>-<piece>-<unit>`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OriginId {
-    /// The unit of its records.
-    pub unit: Unit,
-    /// Who sealed it, and from what.
-    pub name: OriginName,
-}
-
-/// Text that is no whole name of an origin. Does not affect state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not the name of an origin, expected <node>-<epoch>-<piece>-<unit>")]
-pub struct NotAnOriginId;
-
-impl fmt::Display for OriginId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.name, self.unit)
-    }
-}
-
-impl FromStr for OriginId {
-    type Err = NotAnOriginId;
-
-    fn from_str(text: &str) -> Result<OriginId, NotAnOriginId> {
-        OriginName::parse(text).map(|(name, unit)| OriginId { unit, name }).ok_or(NotAnOriginId)
-    }
-}
 
 /// `POST /api/v1/node/changes`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +25,7 @@ pub struct ChangesRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginRequest {
     /// Which one.
-    pub origin: OriginId,
+    pub origin: OriginKey,
     /// The store that wants to keep it.
     pub store: u64,
 }
@@ -83,7 +52,7 @@ impl ConfirmRequest {
 pub struct Confirmation {
     /// Which one.
     #[serde(with = "shown")]
-    pub origin: OriginId,
+    pub origin: OriginKey,
     /// What proves that it is the same.
     #[serde(with = "digest")]
     pub digest: RecordDigest,
@@ -130,23 +99,26 @@ pub struct FailedRequest {
     pub store: u64,
     /// Which origin.
     #[serde(with = "shown")]
-    pub origin: OriginId,
+    pub origin: OriginKey,
     /// What went wrong, for people; cut to [`limits::NODE_TEXT_BYTES_MAX`].
     pub why: String,
 }
 
 #[cfg(test)]
 mod tests {
+    use weir_replication::NotAnOriginKey;
+    use weir_segment::{OriginName, Unit};
+
     use super::*;
 
     #[test]
     fn what_is_said_is_what_is_documented() {
         let unit = Unit::new(3_600_000, 3_600_000, "keep-7d", 0, 1).unwrap();
-        let origin = OriginId { unit, name: OriginName { node: 1, epoch: 2, piece: 3 } };
+        let origin = OriginKey { unit, name: OriginName { node: 1, epoch: 2, piece: 3 } };
         let text = "0000000000000001-0000000000000002-00000003-3600000.3600000.keep-7d.p0of1";
         assert_eq!(origin.to_string(), text);
         assert_eq!(text.parse(), Ok(origin.clone()));
-        assert_eq!("0000000000000001-2-3".parse::<OriginId>(), Err(NotAnOriginId));
+        assert_eq!("0000000000000001-2-3".parse::<OriginKey>(), Err(NotAnOriginKey));
 
         let one = Confirmation { origin, digest: RecordDigest([0xab; 16]), kept: Kept::Held };
         let request = ConfirmRequest { store: 255, origins: vec![one] };

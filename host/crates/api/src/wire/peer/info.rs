@@ -39,9 +39,6 @@ pub struct NodeInfo {
     pub replication: u32,
     /// Its clock, in Unix milliseconds.
     pub now_ms: u64,
-    /// The time of the oldest record that it holds, in Unix milliseconds.
-    #[serde(default)]
-    pub oldest_ms: Option<u64>,
 }
 
 impl NodeInfo {
@@ -93,7 +90,7 @@ mod tests {
         assert_eq!((info.node, info.incarnation), (255, u64::MAX));
         assert_eq!(info.roles, [Role::Store, Role::Ingest]);
         assert!(info.is(Role::Ingest) && !info.is(Role::Query));
-        assert_eq!((info.zone.as_deref(), info.oldest_ms, info.full), (None, None, false));
+        assert_eq!((info.zone.as_deref(), info.full), (None, false));
         let back: NodeInfo = serde_json::from_str(&serde_json::to_string(&info).unwrap()).unwrap();
         assert_eq!(back, info);
     }

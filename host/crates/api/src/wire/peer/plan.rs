@@ -95,7 +95,6 @@ mod tests {
             draining: false,
             replication: 2,
             now_ms: 4,
-            oldest_ms: Some(5),
         };
         let plan = PlanAnswer {
             info,

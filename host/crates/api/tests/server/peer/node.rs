@@ -12,14 +12,14 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use weir_api::backend::peer::{
     ChangesRequest, ConfirmRequest, Confirmed, Counts, FailedRequest, Gap, HashedRows, LogStart, NodeInfo,
-    OriginFile, OriginId, OriginRequest, PROTOCOL, PeerBackend, PlanAnswer, PlanRequest, Role, SearchAnswer,
-    SearchEnd, SearchMode, SearchPart, SearchRequest, SnapshotToken, TailAnswer, TailEvent, TailRequest,
+    OriginFile, OriginRequest, PROTOCOL, PeerBackend, PlanAnswer, PlanRequest, Role, SearchAnswer, SearchEnd,
+    SearchMode, SearchPart, SearchRequest, SnapshotToken, TailAnswer, TailEvent, TailRequest,
 };
 use weir_api::backend::{ApiError, ErrorKind};
 use weir_api::{ClusterKey, Signer, Stamp};
 use weir_query::{Rows, Stats};
 use weir_record::{RecordId, Stream};
-use weir_replication::Position;
+use weir_replication::{OriginKey, Position};
 use weir_segment::{OriginName, Unit};
 
 /// How the next streamed answer goes.
@@ -85,9 +85,9 @@ fn clock_ms() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64
 }
 
-pub(crate) fn origin() -> OriginId {
+pub(crate) fn origin() -> OriginKey {
     let unit = Unit::new(3_600_000, 3_600_000, "keep-7d", 0, 1).unwrap();
-    OriginId { unit, name: OriginName { node: 1, epoch: 2, piece: 3 } }
+    OriginKey { unit, name: OriginName { node: 1, epoch: 2, piece: 3 } }
 }
 
 pub(crate) fn file() -> Vec<u8> {
@@ -197,7 +197,6 @@ impl PeerBackend for PeerNode {
             draining: true,
             replication: 2,
             now_ms: self.now_ms(),
-            oldest_ms: None,
         }
     }
 

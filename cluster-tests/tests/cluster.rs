@@ -86,6 +86,9 @@ fn a_store_that_is_lost_is_missed_by_name() -> Result<()> {
     let (lines, _, status) =
         until("the answer says that it lacks something", || found(&query), |(_, complete, _)| !*complete)?;
     ensure!(status == 206 && lines.is_empty(), "status {status} with {} lines", lines.len());
+    let (_, body) = get(&format!("{query}/api/v1/query?format=ndjson&q=topic:t"))?;
+    let body = String::from_utf8(body)?;
+    ensure!(body.contains(&format!("\"node\":\"{}\"", cluster.url("s"))), "the store is not named: {body}");
     cluster.start("s")?;
     until("the lines are back", || found(&query), |(lines, complete, _)| *complete && lines.len() == 100)?;
     ensure!(cluster.terminate("q")? == 0, "a query node stops cleanly");

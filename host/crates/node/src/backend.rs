@@ -85,7 +85,11 @@ impl Backend for NodeBackend {
     }
 
     fn streams(&self) -> BoxFuture<'_, Result<Vec<StreamInfo>, ApiError>> {
-        Box::pin(async move { Ok(catalog::streams(&self.holder)) })
+        let holder = self.holder.clone();
+        Box::pin(async move {
+            let streams = tokio::task::spawn_blocking(move || catalog::streams(&holder)).await;
+            streams.map_err(|_| ApiError::internal("listing the streams has panicked"))
+        })
     }
 
     fn plugins(&self) -> BoxFuture<'_, Result<Vec<PluginInfo>, ApiError>> {

@@ -4,63 +4,64 @@ use std::collections::BTreeMap;
 
 use weir_api::backend::{StreamInfo, labels_of};
 use weir_api::format::rfc3339_ms;
-use weir_record::{RecordId, Stream};
-use weir_segment::Footer;
+use weir_engine::Searchable;
+use weir_record::Stream;
+use weir_storage::StreamSum;
 
-use crate::snapshots::{HeldByIngest, Holder};
+use crate::snapshots::Holder;
 
-/// What is known of a stream.
-struct Sums {
-    /// Records and bytes, as far as they are known.
-    sizes: Option<(u64, u64)>,
-    low: RecordId,
-    high: RecordId,
-}
-
-/// All of them, sorted.
+/// All of them, sorted, each record counted once. Reads what has not been read of segments before: blocks. Of a
+/// segment whose columns cannot be read, streams are told without sums.
 pub(crate) fn streams(holder: &Holder) -> Vec<StreamInfo> {
-    let mut all: BTreeMap<Stream, Sums> = BTreeMap::new();
-    let mut add = |stream: &Stream, sizes: Option<(u64, u64)>, low: RecordId, high: RecordId| {
-        let empty = Sums { sizes: Some((0, 0)), low: RecordId::MAX, high: RecordId::MIN };
-        let sums = all.entry(stream.clone()).or_insert(empty);
-        // A sum of which a part is not known is not known.
-        sums.sizes = sums.sizes.zip(sizes).map(|(sum, part)| (sum.0 + part.0, sum.1 + part.1));
-        sums.low = sums.low.min(low);
-        sums.high = sums.high.max(high);
-    };
-    if let Some(HeldByIngest { log, backlog, .. }) = &holder.ingest {
-        for piece in &log.snapshot().pieces {
-            for of in piece.streams() {
-                add(&of.stream, Some((of.records, of.payload_bytes)), of.low, of.high);
+    let mut all: BTreeMap<Stream, Option<StreamSum>> = BTreeMap::new();
+    for searchable in holder.pin().all(holder.node) {
+        match searchable {
+            Searchable::Log(piece) => {
+                for batch in (0..piece.batch_count()).map(|place| piece.batch(place)) {
+                    let sum = StreamSum {
+                        records: u64::from(batch.records),
+                        payload_bytes: u64::from(batch.payload_bytes),
+                        low: batch.low,
+                        high: batch.high,
+                    };
+                    add(&mut all, piece.stream(batch.stream as usize), Some(sum));
+                }
+            }
+            Searchable::Segment(piece) => {
+                let file = piece.file();
+                let sums = file.stream_sums().inspect_err(|error| {
+                    tracing::warn!(%error, "what a segment has of its streams cannot be read");
+                });
+                for (number, stream) in file.streams().iter().enumerate() {
+                    add(&mut all, stream, sums.as_ref().ok().map(|sums| sums[number]));
+                }
             }
         }
-        for segment in backlog.snapshot() {
-            of_segment(segment.footer(), &mut add);
-        }
     }
-    for segment in holder.store.iter().flat_map(|store| store.snapshot().segments) {
-        of_segment(segment.file.footer(), &mut add);
-    }
-    all.into_iter().map(|(stream, sums)| told(&stream, &sums)).collect()
+    all.iter().map(|(stream, sum)| told(stream, sum.as_ref())).collect()
 }
 
-/// Footers name streams and sum over all of them: of one alone that says everything.
-fn of_segment(footer: &Footer, add: &mut impl FnMut(&Stream, Option<(u64, u64)>, RecordId, RecordId)) {
-    let (low, high) = footer.id_range();
-    let sizes = match footer.streams() {
-        [_] => Some((footer.records(), footer.payload_bytes())),
-        _ => None,
+/// A sum of which a part is not known is not known.
+fn add(all: &mut BTreeMap<Stream, Option<StreamSum>>, stream: &Stream, part: Option<StreamSum>) {
+    let Some(sum) = all.get_mut(stream) else {
+        all.insert(stream.clone(), part);
+        return;
     };
-    footer.streams().iter().for_each(|stream| add(stream, sizes, low, high));
+    *sum = sum.zip(part).map(|(sum, part)| StreamSum {
+        records: sum.records + part.records,
+        payload_bytes: sum.payload_bytes + part.payload_bytes,
+        low: sum.low.min(part.low),
+        high: sum.high.max(part.high),
+    });
 }
 
-fn told(stream: &Stream, sums: &Sums) -> StreamInfo {
+fn told(stream: &Stream, sum: Option<&StreamSum>) -> StreamInfo {
     StreamInfo {
         topic: stream.topic().to_owned(),
         labels: labels_of(stream),
-        records: sums.sizes.map(|(records, _)| records),
-        bytes: sums.sizes.map(|(_, bytes)| bytes),
-        first: Some(rfc3339_ms(sums.low.time_ms())),
-        last: Some(rfc3339_ms(sums.high.time_ms())),
+        records: sum.map(|sum| sum.records),
+        bytes: sum.map(|sum| sum.payload_bytes),
+        first: sum.map(|sum| rfc3339_ms(sum.low.time_ms())),
+        last: sum.map(|sum| rfc3339_ms(sum.high.time_ms())),
     }
 }

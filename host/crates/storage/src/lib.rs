@@ -36,5 +36,5 @@ pub use ingest_log::{Checkpoint, Entry, IngestLog, Leaving, LogError, LogOptions
 pub use ingest_snapshot::IngestSnapshot;
 pub use seal::{Moment, OriginsDir, SealError, Sealed, UnitRules};
 pub use sealer::{Sealer, SealerError};
-pub use segment_file::{SegmentFile, SegmentFileError};
+pub use segment_file::{SegmentFile, SegmentFileError, StreamSum};
 pub use store::{Store, StoreError, StoreOptions, StoreRecovery, StoreSnapshot, StoredSegment};

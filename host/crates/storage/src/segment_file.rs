@@ -4,12 +4,16 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use weir_record::Stream;
 use weir_segment::{BlockEntry, Footer, Opened, PartEntry, SegmentError};
 
 use crate::disk::{Disk, DiskFile};
+
+mod stream_sum;
+
+pub use stream_sum::StreamSum;
 
 /// Bytes that are read from the end of a file at first: most footers fit.
 const END_BYTES: u64 = 64 << 10;
@@ -19,6 +23,8 @@ pub struct SegmentFile {
     path: PathBuf,
     footer: Footer,
     streams: Vec<Arc<Stream>>,
+    /// Made when somebody asks.
+    sums: OnceLock<Vec<StreamSum>>,
     file: Arc<dyn DiskFile>,
 }
 
@@ -73,14 +79,13 @@ impl SegmentFile {
                 Opened::Need(_) => return Err(wrong(SegmentError::NotASegment)),
             }
         };
-        let streams = footer.streams().iter().map(|stream| Arc::new(stream.clone())).collect();
-        Ok(SegmentFile { path: path.to_owned(), footer, streams, file })
+        Ok(SegmentFile::written(path.to_owned(), footer, file))
     }
 
     /// One that was just written, of which the writer has told everything.
     pub(crate) fn written(path: PathBuf, footer: Footer, file: Arc<dyn DiskFile>) -> SegmentFile {
         let streams = footer.streams().iter().map(|stream| Arc::new(stream.clone())).collect();
-        SegmentFile { path, footer, streams, file }
+        SegmentFile { path, footer, streams, sums: OnceLock::new(), file }
     }
 
     /// Makes its content durable.
@@ -111,6 +116,16 @@ impl SegmentFile {
     /// Its streams, by the numbers that blocks use.
     pub fn streams(&self) -> &[Arc<Stream>] {
         &self.streams
+    }
+
+    /// What it has of each stream, by the numbers of [`SegmentFile::streams`], whatever origin it is of. Reads the
+    /// columns of all blocks the first time, some hundredths of the file, and remembers. An error is not remembered.
+    pub fn stream_sums(&self) -> Result<&[StreamSum], SegmentFileError> {
+        if let Some(sums) = self.sums.get() {
+            return Ok(sums);
+        }
+        let sums = stream_sum::sum(self)?;
+        Ok(self.sums.get_or_init(|| sums))
     }
 
     /// Length of the file, in bytes.
@@ -192,6 +207,35 @@ mod tests {
         assert_eq!(buffer, bytes[entry.offset as usize..entry.range().end as usize]);
         file.read_side(&entry, &mut buffer).unwrap();
         assert_eq!(buffer.len(), entry.side_bytes as usize);
+    }
+
+    #[test]
+    fn the_sums_of_streams_are_those_of_their_records() {
+        let unit = Unit::new(0, 3_600_000, "default", 0, 1).unwrap();
+        let origin = (OriginName { node: 1, epoch: 2, piece: 3 }, OriginFlags::NONE);
+        let options = WriterOptions { block_bytes: 1 << 10, ..WriterOptions::default() };
+        let mut writer = Writer::new(unit, &[origin], options).unwrap();
+        let mut bytes = Vec::new();
+        let names = ["a", "b", "c"];
+        let streams = names.map(|topic| writer.stream(&Stream::new(topic, [("", ""); 0]).unwrap()).unwrap());
+        for record in 0..500_u64 {
+            let stream = streams[(record % 5 % 3) as usize];
+            let payload = vec![b'x'; record as usize % 7];
+            writer.push(RecordId::lowest_at(record), stream, 0, &payload, &mut bytes).unwrap();
+        }
+        writer.finish(&mut bytes).unwrap();
+        let disk = SimDisk::new(1);
+        let file = SegmentFile::open(&disk, &written(&disk, &bytes)).unwrap();
+        for (number, sum) in file.stream_sums().unwrap().iter().enumerate() {
+            let own: Vec<u64> = (0..500).filter(|record| record % 5 % 3 == number as u64).collect();
+            let expected = StreamSum {
+                records: own.len() as u64,
+                payload_bytes: own.iter().map(|record| record % 7).sum(),
+                low: RecordId::lowest_at(own[0]),
+                high: RecordId::lowest_at(own[own.len() - 1]),
+            };
+            assert_eq!(*sum, expected, "{}", names[number]);
+        }
     }
 
     #[test]

@@ -47,7 +47,6 @@ mod merge;
 mod plan;
 mod recovery;
 mod segment;
-mod streams;
 mod tmp;
 mod verify;
 mod watermark;
@@ -62,7 +61,6 @@ pub use incoming::{Accepted, Expected, Incoming, Offer};
 pub use plan::{PlanRules, SegmentSize, plan_compaction};
 pub use recovery::{DamagedSegment, StoreRecovery};
 pub use segment::{Served, StoreSnapshot, StoredSegment};
-pub use streams::StreamSpan;
 
 /// The folder in the data directory.
 pub const STORE_DIR: &str = "store";

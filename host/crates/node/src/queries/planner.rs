@@ -398,6 +398,11 @@ fn origins(read: Read) -> Origins {
 /// What is missing, as it is told to people.
 fn told(range: &MissingRange, peers: &Peers) -> Missing {
     let node = match &range.who {
+        // Who sealed an origin is of no help to whoever looks for it: the stores that had it are.
+        _ if !range.silent_stores.is_empty() => {
+            let stores: Vec<String> = range.silent_stores.iter().map(|id| peers.name_of(*id)).collect();
+            stores.join(", ")
+        }
         Who::Node(id) => peers.name_of(*id),
         Who::Address(address) => address.clone(),
         Who::Nobody => String::new(),

@@ -3,6 +3,9 @@
 //! Every future may be dropped at any await: that is how a client that goes away cancels its request.
 //! What was already handed to a log stays there; the client learns nothing of it and may repeat.
 
+mod histogram;
+mod tail;
+
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
@@ -16,6 +19,8 @@ use weir_record::{Batch, RecordId, Stream};
 
 pub use crate::error::{ApiError, ErrorKind};
 pub use crate::wire::{InstanceInfo, PluginInfo, StreamInfo};
+pub use histogram::{HistogramAnswer, HistogramRequest};
+pub use tail::{TailAnswer, TailEvent, TailRequest};
 
 /// A node as the server sees it.
 pub trait Backend: Send + Sync + 'static {
@@ -25,6 +30,12 @@ pub trait Backend: Send + Sync + 'static {
     /// Starts a query. Errors that are known before the first row come here, later ones through
     /// [`QueryAnswer::done`].
     fn query(&self, request: QueryRequest) -> BoxFuture<'_, Result<QueryAnswer, ApiError>>;
+
+    /// Starts to hand over live records. Errors come here only: what happens later is an event.
+    fn tail(&self, request: TailRequest) -> BoxFuture<'_, Result<TailAnswer, ApiError>>;
+
+    /// Counts records over time, exactly.
+    fn histogram(&self, request: HistogramRequest) -> BoxFuture<'_, Result<HistogramAnswer, ApiError>>;
 
     /// The streams the node knows.
     fn streams(&self) -> BoxFuture<'_, Result<Vec<StreamInfo>, ApiError>>;

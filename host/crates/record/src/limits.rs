@@ -200,6 +200,33 @@ pub const QUERY_SCAN_BYTES_MIN: usize = 4 * RECORD_BYTES_MAX + (64 << 10);
 pub const QUERY_SCAN_BYTES_MAX: usize = 1 << 30;
 /// Streams whose matchers a query remembers.
 pub const QUERY_STREAMS_CACHED_MAX: usize = 4096;
+/// Buckets of one histogram.
+pub const HISTOGRAM_BUCKETS_MAX: usize = 10_000;
+/// Buckets of a histogram when nobody says how many.
+pub const HISTOGRAM_BUCKETS_DEFAULT: usize = 60;
+
+/// Clients of one node that get live records at once; more are refused with 429.
+pub const TAIL_CLIENTS_MAX: usize = 256;
+/// Live records that are handed to a client at once: so many bytes, and as much as one stride of the search and
+/// one record more.
+pub const TAIL_CHUNK_BYTES: usize = 128 << 10;
+/// Chunks that wait for one client; a client that takes none is not searched for.
+pub const TAIL_CHUNKS_MAX: usize = 2;
+/// What arrived last and can still be sent: payload bytes, pieces of the log, and time since a piece was written.
+/// A client that is further behind is told of a gap.
+pub const TAIL_KEPT_BYTES_MAX: u64 = 64 << 20;
+/// See [`TAIL_KEPT_BYTES_MAX`].
+pub const TAIL_KEPT_PIECES_MAX: usize = 256;
+/// See [`TAIL_KEPT_BYTES_MAX`].
+pub const TAIL_KEPT_MS_MAX: u64 = 5 * 60 * 1000;
+/// Shortest time between two looks at the log for live records: many commits are one look.
+pub const TAIL_LOOK_MS_MIN: u64 = 10;
+/// After how long a client whose query matches nothing gets a new token.
+pub const TAIL_IDLE_MS: u64 = 5_000;
+/// A token with which a tail is taken up again: one place per ingest node.
+pub const TAIL_TOKEN_BYTES_MAX: usize = 8 << 10;
+/// Silence after which a client of live records is sent a comment, so that no proxy closes the connection.
+pub const TAIL_HEARTBEAT_MS: u64 = 15_000;
 
 /// Memory of one plugin instance, summed over its linear memories.
 pub const PLUGIN_MEMORY_BYTES_DEFAULT: usize = 64 << 20;

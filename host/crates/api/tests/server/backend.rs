@@ -6,8 +6,8 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use weir_api::backend::{
-    ApiError, Backend, Durability, ErrorKind, Incoming, IngestRequest, Ingested, PluginInfo, QueryAnswer,
-    QueryRequest, StreamInfo, labels_of,
+    ApiError, Backend, Durability, ErrorKind, HistogramAnswer, HistogramRequest, Incoming, IngestRequest,
+    Ingested, PluginInfo, QueryAnswer, QueryRequest, StreamInfo, TailAnswer, TailRequest, labels_of,
 };
 use weir_query::{Missing, Rows, Stats};
 use weir_record::stream::PART_LABEL;
@@ -51,6 +51,10 @@ pub(crate) struct Node {
     pub(crate) ready: Mutex<Result<(), String>>,
     /// Ingest requests that have arrived.
     pub(crate) ingests: Mutex<Vec<(Durability, Option<String>)>>,
+    /// What the next tail is given; without it tails are refused.
+    pub(crate) tail: Mutex<Option<TailAnswer>>,
+    /// Tails that were asked for.
+    pub(crate) tails: Mutex<Vec<TailRequest>>,
     /// Taken by each ingest request; taken away, requests wait.
     pub(crate) gate: Semaphore,
     pub(crate) arrived: Notify,
@@ -66,6 +70,8 @@ impl Node {
             script: Mutex::default(),
             ready: Mutex::new(Ok(())),
             ingests: Mutex::default(),
+            tail: Mutex::default(),
+            tails: Mutex::default(),
             gate: Semaphore::new(1_000_000),
             arrived: Notify::new(),
             cancelled: Notify::new(),
@@ -153,19 +159,23 @@ impl Node {
                 Err(ApiError::new(ErrorKind::Unavailable, "log_lost", "the log is gone — ganz weg"))
             }
             Script::Incomplete | Script::KnownIncomplete => {
-                stats.miss(Missing {
-                    node: "node-2".into(),
-                    place: "piece 7".into(),
-                    from: RecordId::MIN,
-                    to: RecordId::MAX,
-                    why: "checksum".into(),
-                });
+                stats.miss(missing());
                 Ok(stats)
             }
             _ => Ok(stats),
         };
         drop(rows);
         let _ = done.send(outcome);
+    }
+}
+
+fn missing() -> Missing {
+    Missing {
+        node: "node-2".into(),
+        place: "piece 7".into(),
+        from: RecordId::MIN,
+        to: RecordId::MAX,
+        why: "checksum".into(),
     }
 }
 
@@ -200,6 +210,27 @@ impl Backend for Shell {
             tokio::spawn(node.play(request, script, rows_in, done_in));
             Ok(QueryAnswer { rows, done, partial: script == Script::KnownIncomplete })
         })
+    }
+
+    fn tail(&self, request: TailRequest) -> BoxFuture<'_, Result<TailAnswer, ApiError>> {
+        let answer = self.0.tail.lock().take();
+        self.0.tails.lock().push(request);
+        self.0.arrived.notify_one();
+        Box::pin(async move {
+            answer.ok_or_else(|| {
+                ApiError::new(ErrorKind::TooMany, "too_many_tails", "256 clients tail already")
+            })
+        })
+    }
+
+    fn histogram(&self, request: HistogramRequest) -> BoxFuture<'_, Result<HistogramAnswer, ApiError>> {
+        let mut stats = Stats::default();
+        if *self.0.script.lock() == Script::Incomplete {
+            stats.miss(missing());
+        }
+        let buckets = (0..request.buckets as u64).map(|n| [n, 0, 0, 0, 1]).collect();
+        let from_ms = request.from.time_ms();
+        Box::pin(async move { Ok(HistogramAnswer { from_ms, width_ms: 1_000, buckets, stats }) })
     }
 
     fn streams(&self) -> BoxFuture<'_, Result<Vec<StreamInfo>, ApiError>> {

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use weir_api::backend::{
-    ApiError, Backend, Durability, ErrorKind, IdempotencyKey, Incoming, IngestRequest, Ingested, PluginInfo,
-    QueryAnswer, QueryRequest, StreamInfo, labels_of,
+    ApiError, Backend, Durability, ErrorKind, HistogramAnswer, HistogramRequest, IdempotencyKey, Incoming,
+    IngestRequest, Ingested, PluginInfo, QueryAnswer, QueryRequest, StreamInfo, TailAnswer, TailRequest,
+    labels_of,
 };
 use weir_api::format::rfc3339_ms;
 use weir_record::limits::{BATCH_BYTES_MAX, EVENT_TIME_AHEAD_MS_MAX};
@@ -18,16 +20,19 @@ use weir_storage::{CommitError, Entry, LogReader};
 
 use crate::clock;
 use crate::config;
+use crate::histogram;
 use crate::idempotency::{Answers, Turn};
 use crate::ingest::{Ingest, StoreError, marked};
 use crate::metrics::Metrics;
 use crate::queries::Queries;
 use crate::sources::Sources;
+use crate::tail::Tails;
 
 /// The roles of this process, as the server sees them.
 pub(crate) struct NodeBackend {
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) queries: Queries,
+    pub(crate) tails: Arc<Tails>,
     pub(crate) reader: LogReader,
     pub(crate) sources: Arc<Sources>,
     pub(crate) answers: Answers,
@@ -54,6 +59,20 @@ impl Backend for NodeBackend {
 
     fn query(&self, request: QueryRequest) -> BoxFuture<'_, Result<QueryAnswer, ApiError>> {
         Box::pin(self.queries.start(request))
+    }
+
+    fn tail(&self, request: TailRequest) -> BoxFuture<'_, Result<TailAnswer, ApiError>> {
+        Box::pin(async move {
+            let TailAnswer { events } = self.tails.tail(request).await?;
+            // A tail has no end of its own, and would keep the server from stopping.
+            let mut stopping = self.stopping.clone();
+            let stopped = async move { stopping.wait_for(|stopping| *stopping).await.map(drop).ok() };
+            Ok(TailAnswer { events: events.take_until(stopped).boxed() })
+        })
+    }
+
+    fn histogram(&self, request: HistogramRequest) -> BoxFuture<'_, Result<HistogramAnswer, ApiError>> {
+        Box::pin(histogram::count(&self.queries, &self.reader, request))
     }
 
     fn streams(&self) -> BoxFuture<'_, Result<Vec<StreamInfo>, ApiError>> {

@@ -7,6 +7,7 @@ mod backend;
 mod clock;
 pub mod config;
 mod forward;
+mod histogram;
 mod idempotency;
 mod ingest;
 mod inspect;
@@ -16,6 +17,7 @@ mod queries;
 mod run;
 mod shutdown;
 mod sources;
+mod tail;
 mod tcp_lines;
 
 pub use inspect::{InspectError, PluginNeed, PluginSummary, inspect};

@@ -30,6 +30,7 @@ use crate::queries::Queries;
 use crate::shutdown::{Signals, leave_on_second};
 use crate::sources::Sources;
 use crate::sources::sink::{LocalSink, Sink};
+use crate::tail::Tails;
 use crate::tcp_lines::{LinePort, Mode};
 
 /// How long shutdown may take: the sources' last words, requests under way, the last commit.
@@ -126,7 +127,9 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     tell_recovery(&data_dir, &recovery, &metrics);
     let reader = log.reader();
     let (poisoned, mut log_failed) = watch::channel(None);
-    let observer = Arc::new(ToMetrics { metrics: metrics.clone(), poisoned });
+    let tails = Tails::start(data_dir.node(), fastrand::u64(..), reader.clone()).map_err(RunError::Start)?;
+    let tails = Arc::new(tails);
+    let observer = Arc::new(Observer { metrics: metrics.clone(), tails: tails.clone(), poisoned });
     let committer = Committer::start(log, CommitterOptions::new(observer)).map_err(RunError::Start)?;
     let ingest = Ingest::new(committer, recovery.highest_id, config.retention.age_ms, metrics.clone());
 
@@ -139,6 +142,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     let backend = Arc::new(NodeBackend {
         ingest: ingest.clone(),
         queries: Queries::new(engine, reader.clone(), metrics.clone()),
+        tails,
         reader,
         sources: sources.clone(),
         answers: Answers::default(),
@@ -254,17 +258,19 @@ fn tell_recovery(data_dir: &DataDir, recovery: &Recovery, metrics: &Metrics) {
     tracing::info!(recovery.pieces, recovery.records, "ingest log opened");
 }
 
-/// Commits as metrics, and the end of them as the end of the node.
-struct ToMetrics {
+/// Commits as metrics and as news for live tails, and the end of them as the end of the node.
+struct Observer {
     metrics: Arc<Metrics>,
+    tails: Arc<Tails>,
     poisoned: watch::Sender<Option<String>>,
 }
 
-impl CommitObserver for ToMetrics {
+impl CommitObserver for Observer {
     fn committed(&self, committed: &Committed) {
         self.metrics.commits.inc();
         self.metrics.fsync_seconds.observe(committed.sync.as_secs_f64());
         self.metrics.disk_full.set(0);
+        self.tails.committed();
     }
 
     fn poisoned(&self, reason: &str) {

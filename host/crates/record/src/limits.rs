@@ -206,25 +206,32 @@ pub const HISTOGRAM_BUCKETS_MAX: usize = 10_000;
 pub const HISTOGRAM_BUCKETS_DEFAULT: usize = 60;
 
 /// Clients of one node that get live records at once; more are refused with 429.
-pub const TAIL_CLIENTS_MAX: usize = 256;
+pub const TAIL_CLIENTS_MAX: usize = 128;
 /// Live records that are handed to a client at once: so many bytes, and as much as one stride of the search and
 /// one record more.
 pub const TAIL_CHUNK_BYTES: usize = 128 << 10;
 /// Chunks that wait for one client; a client that takes none is not searched for.
 pub const TAIL_CHUNKS_MAX: usize = 2;
-/// What arrived last and can still be sent: payload bytes, pieces of the log, and time since a piece was written.
-/// A client that is further behind is told of a gap.
+/// What arrived last and can still be sent: payload bytes, pieces of the log, their batches, and time since a
+/// piece was written. A client that is further behind is told of a gap.
 pub const TAIL_KEPT_BYTES_MAX: u64 = 64 << 20;
 /// See [`TAIL_KEPT_BYTES_MAX`].
 pub const TAIL_KEPT_PIECES_MAX: usize = 256;
+/// See [`TAIL_KEPT_BYTES_MAX`]. What is known of a batch takes some 60 bytes of memory.
+pub const TAIL_KEPT_BATCHES_MAX: usize = 262_144;
 /// See [`TAIL_KEPT_BYTES_MAX`].
 pub const TAIL_KEPT_MS_MAX: u64 = 5 * 60 * 1000;
 /// Shortest time between two looks at the log for live records: many commits are one look.
 pub const TAIL_LOOK_MS_MIN: u64 = 10;
 /// After how long a client whose query matches nothing gets a new token.
 pub const TAIL_IDLE_MS: u64 = 5_000;
-/// A token with which a tail is taken up again: one place per ingest node.
-pub const TAIL_TOKEN_BYTES_MAX: usize = 8 << 10;
+/// A token with which a tail is taken up again: one place per ingest node. Fits the head of a request, base64
+/// and all.
+pub const TAIL_TOKEN_BYTES_MAX: usize = 12 << 10;
+/// Ingest nodes in such a token.
+pub const TAIL_TOKEN_NODES_MAX: usize = 256;
+/// Streams whose matchers are remembered for one client.
+pub const TAIL_STREAMS_CACHED_MAX: usize = 256;
 /// Silence after which a client of live records is sent a comment, so that no proxy closes the connection.
 pub const TAIL_HEARTBEAT_MS: u64 = 15_000;
 
@@ -338,6 +345,9 @@ const _: () = assert!(HTTP_BODY_BYTES_MAX <= HTTP_INGEST_INFLIGHT_BYTES_MAX);
 const _: () = assert!(LINES_DURABLE_TURN_BYTES + LINES_READ_BYTES <= BATCH_BYTES_MAX);
 const _: () = assert!(LINES_FAST_TURN_BYTES <= LINES_DURABLE_TURN_BYTES);
 const _: () = assert!(QUERY_BYTES_MAX < HTTP_SMALL_BODY_BYTES_MAX);
+const _: () = assert!(TAIL_TOKEN_NODES_MAX * (8 + 8 + 10 + 10 + 5) + 8 <= TAIL_TOKEN_BYTES_MAX);
+const _: () = assert!(TAIL_TOKEN_BYTES_MAX * 4 / 3 + QUERY_BYTES_MAX <= HTTP_HEAD_BYTES_MAX);
+const _: () = assert!(TAIL_HEARTBEAT_MS * 2 < HTTP_CLIENT_IDLE_TIMEOUT_MS);
 const _: () = assert!(HTTP_CLIENT_POOL_MS_MAX < HTTP_HEAD_TIMEOUT_MS);
 const _: () = assert!(PLUGIN_DESCRIBE_MS_MAX >= PLUGIN_EPOCH_TICK_MS);
 const _: () = assert!(PLUGIN_STACK_BYTES_MAX < PLUGIN_FIBER_BYTES);

@@ -6,7 +6,9 @@
 
 mod base;
 mod error;
+mod events;
 mod query;
+mod tail;
 
 use std::time::Duration;
 
@@ -25,11 +27,12 @@ use weir_record::{Batch, Stream, limits};
 use crate::backend::Durability;
 use crate::error::{ErrorBody, ErrorEnvelope};
 use crate::params;
-use crate::wire::{IngestAnswer, PluginInfo, PluginsAnswer, StreamInfo, StreamsAnswer, batch};
+use crate::wire::{HistogramBody, IngestAnswer, PluginInfo, PluginsAnswer, StreamInfo, StreamsAnswer, batch};
 use base::Base;
 
 pub use error::ClientError;
 pub use query::{QueryBody, QueryEnd, QueryParams};
+pub use tail::{TailBody, TailItem};
 pub use weir_query::Order;
 
 /// Bounds of a client. The defaults are those of [`weir_record::limits`].
@@ -111,6 +114,29 @@ impl Client {
         let body = params.to_form();
         let answer = self.send(Method::POST, "/api/v1/query", [form, trailers], body.into()).await?;
         Ok(QueryBody::new(self.url(), self.options.idle_timeout, params.format, answer))
+    }
+
+    /// Starts to receive live records; with a token, from where an earlier tail was. They come in events; see
+    /// [`TailBody`].
+    pub async fn tail(&self, q: &str, resume: Option<&str>) -> Result<TailBody, ClientError> {
+        let path = with_params("/api/v1/tail", &[("q", Some(q)), ("resume", resume)]);
+        let answer = self.send(Method::GET, &path, [], Bytes::new()).await?;
+        Ok(TailBody::new(self.url(), self.options.idle_timeout, answer))
+    }
+
+    /// Counts records over time. Times are sent as they were written.
+    pub async fn histogram(
+        &self,
+        q: &str,
+        from: Option<&str>,
+        to: Option<&str>,
+        buckets: usize,
+    ) -> Result<HistogramBody, ClientError> {
+        let buckets = buckets.to_string();
+        let params = [("q", Some(q)), ("from", from), ("to", to), ("buckets", Some(buckets.as_str()))];
+        let path = with_params("/api/v1/histogram", &params);
+        let answer = self.send(Method::GET, &path, [], Bytes::new()).await?;
+        self.json(answer).await
     }
 
     /// Sends lines. `Ok` means that they are as durable as was asked for.
@@ -228,4 +254,16 @@ impl Client {
     fn protocol(&self, reason: &impl ToString) -> ClientError {
         ClientError::Protocol { url: self.url().into(), reason: reason.to_string() }
     }
+}
+
+/// A path and those parameters that have a value.
+fn with_params(path: &str, params: &[(&str, Option<&str>)]) -> String {
+    let mut out = path.to_owned();
+    for (number, (name, value)) in params.iter().filter_map(|(n, v)| Some((n, (*v)?))).enumerate() {
+        out.push(if number == 0 { '?' } else { '&' });
+        out.push_str(name);
+        out.push('=');
+        params::encode(&mut out, value);
+    }
+    out
 }

@@ -2,9 +2,11 @@
 
 mod catalog;
 mod health;
+mod histogram;
 mod ingest;
 mod page;
 mod query;
+mod tail;
 
 use std::sync::Arc;
 
@@ -87,6 +89,8 @@ static ROUTES: &[Route] = &[
             (Method::POST, |shared, request| Box::pin(query::post(shared, request))),
         ],
     ),
+    route("/api/v1/histogram", &[(Method::GET, |shared, request| Box::pin(histogram::get(shared, request)))]),
+    route("/api/v1/tail", &[(Method::GET, |shared, request| Box::pin(tail::get(shared, request)))]),
     route("/api/v1/streams", &[(Method::GET, |shared, request| Box::pin(catalog::streams(shared, request)))]),
     route("/api/v1/plugins", &[(Method::GET, |shared, request| Box::pin(catalog::plugins(shared, request)))]),
     route("/metrics", &[(Method::GET, |shared, _| done(Ok(health::metrics(&shared))))]),

@@ -60,6 +60,8 @@ pub struct ServerOptions {
     pub inflight_bytes_max: usize,
     /// Longest time in which a client takes nothing of its answer.
     pub write_stall_max: Duration,
+    /// Silence after which a client of live records is sent a comment.
+    pub tail_heartbeat: Duration,
     /// Time that open requests have to end at shutdown.
     pub drain_max: Duration,
 }
@@ -75,6 +77,7 @@ impl Default for ServerOptions {
             body_idle_timeout: Duration::from_millis(limits::HTTP_BODY_IDLE_TIMEOUT_MS),
             inflight_bytes_max: limits::HTTP_INGEST_INFLIGHT_BYTES_MAX,
             write_stall_max: Duration::from_millis(limits::HTTP_WRITE_STALL_MS_MAX),
+            tail_heartbeat: Duration::from_millis(limits::TAIL_HEARTBEAT_MS),
             drain_max: Duration::from_millis(limits::HTTP_DRAIN_MS_MAX),
         }
     }

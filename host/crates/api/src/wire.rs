@@ -1,15 +1,19 @@
 //! What leaves the node and comes back: the only serializable types, and the promise of their names.
 
 pub mod batch;
+mod histogram;
 mod stats;
+mod tail;
 pub(crate) mod trailer;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use histogram::{Bucket, HistogramBody};
 pub(crate) use stats::to_ascii_json;
 pub use stats::{MissingPart, QueryStages, QueryStats, StatsLine};
+pub use tail::{GapBody, RecordLine};
 
 /// Answer to `POST /api/v1/ingest`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -232,6 +232,9 @@ pub const TAIL_TOKEN_BYTES_MAX: usize = 12 << 10;
 pub const TAIL_TOKEN_NODES_MAX: usize = 256;
 /// Streams whose matchers are remembered for one client.
 pub const TAIL_STREAMS_CACHED_MAX: usize = 256;
+/// What a client takes between two ids of a tail, and its longest line. A record of control characters takes six
+/// times its size.
+pub const TAIL_CLIENT_BYTES_MAX: usize = 64 << 20;
 /// Silence after which a client of live records is sent a comment, so that no proxy closes the connection.
 pub const TAIL_HEARTBEAT_MS: u64 = 15_000;
 
@@ -347,6 +350,7 @@ const _: () = assert!(LINES_FAST_TURN_BYTES <= LINES_DURABLE_TURN_BYTES);
 const _: () = assert!(QUERY_BYTES_MAX < HTTP_SMALL_BODY_BYTES_MAX);
 const _: () = assert!(TAIL_TOKEN_NODES_MAX * (8 + 8 + 10 + 10 + 5) + 8 <= TAIL_TOKEN_BYTES_MAX);
 const _: () = assert!(TAIL_TOKEN_BYTES_MAX * 4 / 3 + QUERY_BYTES_MAX <= HTTP_HEAD_BYTES_MAX);
+const _: () = assert!(6 * (TAIL_CHUNK_BYTES + QUERY_STRIDE_BYTES + RECORD_BYTES_MAX) < TAIL_CLIENT_BYTES_MAX);
 const _: () = assert!(TAIL_HEARTBEAT_MS * 2 < HTTP_CLIENT_IDLE_TIMEOUT_MS);
 const _: () = assert!(HTTP_CLIENT_POOL_MS_MAX < HTTP_HEAD_TIMEOUT_MS);
 const _: () = assert!(PLUGIN_DESCRIBE_MS_MAX >= PLUGIN_EPOCH_TICK_MS);

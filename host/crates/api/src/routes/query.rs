@@ -11,7 +11,7 @@ use http::header::TE;
 use http::request::Parts;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
-use weir_query::{Order, parse, time};
+use weir_query::{Expr, Order, parse, time};
 use weir_record::{RecordId, limits};
 
 use super::Request;
@@ -113,20 +113,34 @@ fn resolve(
     let order: Order = one_of(&mut params, "order")?;
     let format: Format = one_of(&mut params, "format")?;
     params.finish(KNOWN)?;
-    if from > to {
-        return Err(ApiError::bad_request("bad_range", "from lies after to")
-            .hint("from is the older end of the range, to the newer one"));
-    }
-    let expr = parse(&text).map_err(|error| {
-        ApiError::bad_request("bad_query", format!("column {}: {}", error.column, error.message))
-            .hint(error.hint)
-            .column(error.column as u32)
-    })?;
+    check_range(from, to)?;
+    let expr = expression(&text)?;
     Ok((QueryRequest { text, expr, from, to, limit, order, cancel: cancel.clone() }, format))
 }
 
+/// The meaning of a query's text.
+pub(super) fn expression(text: &str) -> Result<Expr, ApiError> {
+    parse(text).map_err(|error| {
+        ApiError::bad_request("bad_query", format!("column {}: {}", error.column, error.message))
+            .hint(error.hint)
+            .column(error.column as u32)
+    })
+}
+
+pub(super) fn check_range(from: RecordId, to: RecordId) -> Result<(), ApiError> {
+    if from <= to {
+        return Ok(());
+    }
+    Err(ApiError::bad_request("bad_range", "from lies after to")
+        .hint("from is the older end of the range, to the newer one"))
+}
+
 /// One end of the range: a time, or the id of a record.
-fn bound(params: &mut Params, name: &'static str, now_ms: u64) -> Result<Option<RecordId>, ApiError> {
+pub(super) fn bound(
+    params: &mut Params,
+    name: &'static str,
+    now_ms: u64,
+) -> Result<Option<RecordId>, ApiError> {
     let Some(text) = params.take(name)?.filter(|text| !text.is_empty()) else { return Ok(None) };
     let bound = time::parse_bound(&text, now_ms)
         .map_err(|error| ApiError::bad_request("bad_time", format!("{name}: {error}")))?;

@@ -10,3 +10,4 @@ mod lifecycle;
 mod query;
 mod raw;
 mod table;
+mod tail;

@@ -4,6 +4,7 @@ mod bad_input;
 mod crash;
 mod sdk_outside;
 mod sim;
+mod tail;
 mod tcp_lines;
 mod tidy;
 mod var_log;

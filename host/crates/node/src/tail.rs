@@ -98,6 +98,9 @@ impl Tails {
     #[expect(dead_code, reason = "called by the sealing of pieces, which is on its way")]
     pub(crate) fn leaving(&self, piece: &Arc<Piece>) {
         let mut state = self.shared.state.lock();
+        if state.stopped {
+            return;
+        }
         if state.left.len() >= TAIL_KEPT_PIECES_MAX {
             // The thread is far behind; clients will find a gap.
             state.left.remove(0);
@@ -118,6 +121,9 @@ impl Tails {
         let (joined, receiver) = oneshot::channel();
         {
             let mut state = self.shared.state.lock();
+            if state.stopped {
+                return Err(stopping());
+            }
             if state.clients + state.joining.len() >= TAIL_CLIENTS_MAX {
                 let message = format!("{TAIL_CLIENTS_MAX} clients get live records already");
                 return Err(ApiError::new(ErrorKind::TooMany, "too_many_tails", message)
@@ -126,12 +132,14 @@ impl Tails {
             state.joining.push(Joining { matcher, resume, joined });
             self.shared.told.notify_one();
         }
-        let events = receiver
-            .await
-            .map_err(|_| ApiError::new(ErrorKind::Unavailable, "stopping", "the node is shutting down"))?;
+        let events = receiver.await.map_err(|_| stopping())?;
         let local = taking(Taking { events, shared: Arc::clone(&self.shared) }, request.cancel);
         Ok(TailAnswer { events: merge(token, vec![local]) })
     }
+}
+
+fn stopping() -> ApiError {
+    ApiError::new(ErrorKind::Unavailable, "stopping", "the node is shutting down")
 }
 
 impl Drop for Tails {
@@ -178,8 +186,21 @@ fn taking(taking: Taking, cancel: CancellationToken) -> BoxStream<'static, TailE
     .boxed()
 }
 
+/// However the thread ends, nobody is left waiting for an answer.
+struct Abandon<'a>(&'a Shared);
+
+impl Drop for Abandon<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.stopped = true;
+        state.joining.clear();
+        state.left.clear();
+    }
+}
+
 /// The thread.
 fn follow(mut hub: Hub, reader: &LogReader, shared: &Shared) {
+    let _abandon = Abandon(shared);
     let mut looked = Instant::now();
     let mut busy = false;
     while let Some(mut told) = wait(shared, busy, looked) {

@@ -8,6 +8,7 @@
 //! working directory. A resolved path is absolute.
 
 mod check;
+mod json_schema;
 mod kind;
 mod overlay;
 mod place;
@@ -24,6 +25,7 @@ mod vars;
 
 use std::path::Path;
 
+pub use json_schema::json_schema;
 pub use overlay::Overlay;
 pub use place::{Gravity, Place, Problem};
 pub use resolved::{

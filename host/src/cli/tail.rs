@@ -23,7 +23,7 @@ standard error says what will not come. Ctrl-C ends it.
 
 Examples:
   weir tail
-  weir tail payment -healthz --topic shop
+  weir tail 'payment -healthz' --topic shop
   weir tail --node http://10.0.0.5:7650 --node http://10.0.0.6:7650 'error OR warn'
   weir stream --format ndjson topic:shop
 

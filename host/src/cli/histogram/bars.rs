@@ -156,9 +156,9 @@ mod tests {
 
     #[test]
     fn levels_have_their_share_of_the_bar() {
-        let chart = draw(&body(1_000, &[[1, 1]]), Look { width: 24, colored: true });
+        let chart = draw(&body(1_000, &[[1, 1]]), Look { width: 23, colored: true });
         let first = chart.lines().next().unwrap();
-        assert_eq!(first, format!("10:00:00  2  \x1b[31m{0}\x1b[0m\x1b[37m{0}\x1b[0m", "█".repeat(5) + ""));
+        assert_eq!(first, format!("10:00:00  2  \x1b[31m{0}\x1b[0m\x1b[37m{0}\x1b[0m", "█".repeat(5)));
     }
 
     #[test]

@@ -74,8 +74,8 @@ fn doc_of(key: &Key) -> String {
     }
 }
 
-/// What a value may look like. Patterns say no more than the parsers of `units` and `kind`; variables such as
-/// `${PORT}` may stand in any text, so a text that holds one passes.
+/// What a value may look like. Patterns say no more than the parsers of `units` and `kind`; a variable such as
+/// `${PORT}` may stand in any of these texts, so one that holds it passes.
 fn of_kind(kind: &Kind) -> Value {
     match kind {
         Kind::Table | Kind::Names(_) | Kind::Tables => json!({ "type": "object" }),

@@ -110,9 +110,9 @@ fn a_tail_through_kills_and_restarts_has_every_line_once_and_in_order() -> Resul
     ensure!(tail.line()? == "0\n");
     let mut next = 1;
     let mut send = |node: &Node, lines: usize| -> Result<()> {
-        let body: String = (next..next + lines).map(|number| format!("{number}\n")).collect();
+        let body: Vec<String> = (next..next + lines).map(|number| number.to_string()).collect();
         next += lines;
-        ingest(node, &body)
+        ingest(node, &body.join("\n"))
     };
     for round in 0..ROUNDS {
         // Alone and together; the last ones have hardly arrived when the node is gone.
@@ -220,7 +220,8 @@ fn stalled_tails_cost_no_processor_and_little_memory_and_learn_what_they_missed(
     const BODIES: usize = 16;
     let dir = tempfile::tempdir()?;
     let node = start(dir.path(), free()?)?;
-    let body: String = (0..80_000).map(|number| format!("line {number} {}\n", "x".repeat(90))).collect();
+    let lines: Vec<String> = (0..80_000).map(|number| format!("line {number} {}", "x".repeat(90))).collect();
+    let body = lines.join("\n");
     let records = 2 * (BODIES * 80_000) as u64;
     let load = || -> Result<(u64, u64)> {
         let (before, _) = usage(node.pid())?;

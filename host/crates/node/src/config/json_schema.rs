@@ -89,10 +89,10 @@ fn of_kind(kind: &Kind) -> Value {
         Kind::Integer(low, high) => json!({ "type": "integer", "minimum": low, "maximum": high }),
         Kind::Duration(..) => pattern("^([0-9]+(ms|s|m|h|d|w))+$"),
         Kind::Bytes(..) => pattern("^[0-9]+ *([KMGT]iB|[kMGT]?B)$"),
-        Kind::OrUnlimited(inner) => either(of_kind(inner), "unlimited"),
+        Kind::OrUnlimited(inner) => either(&of_kind(inner), "unlimited"),
         Kind::Percent => pattern("^[0-9]+ *%$"),
         Kind::Socket | Kind::HostPort => pattern("^.+:[0-9]+$"),
-        Kind::OrOff(inner) => either(of_kind(inner), "off"),
+        Kind::OrOff(inner) => either(&of_kind(inner), "off"),
         Kind::Url(schemes) => pattern(&format!("^({})://.+$", schemes.join("|"))),
         Kind::Digest => pattern("^(sha256:)?[0-9a-fA-F]{64}$"),
         Kind::Free => json!({}),
@@ -104,7 +104,7 @@ fn pattern(pattern: &str) -> Value {
     json!({ "type": "string", "pattern": format!("{pattern}|\\$\\{{") })
 }
 
-fn either(kind: Value, word: &str) -> Value {
+fn either(kind: &Value, word: &str) -> Value {
     json!({ "anyOf": [kind, { "const": word }] })
 }
 

@@ -6,21 +6,22 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio::sync::mpsc;
-use weir_api::backend::TailEvent;
+use tokio_util::sync::CancellationToken;
+use weir_api::backend::{TailEvent, TailRequest};
 use weir_query::{Matcher, Rows, parse};
 use weir_record::limits::{PIECE_BYTES_MIN, TAIL_CHUNK_BYTES, TAIL_CHUNKS_MAX, TAIL_IDLE_MS};
 use weir_record::{Batch, BatchFlags, IdRun, RecordId, Stream};
 use weir_storage::disk::real::RealDisk;
 use weir_storage::{Entry, IngestLog, LogOptions, Piece};
 
+use super::Tails;
 use super::hub::Hub;
 use super::merge::merge;
 use super::token::{Place, Token};
 use super::window::Bounds;
 
 const NODE: u64 = 7;
-const WIDE: Bounds =
-    Bounds { bytes_max: u64::MAX, pieces_max: 1000, batches_max: usize::MAX, age_max: Duration::MAX };
+const WIDE: Bounds = Bounds { bytes: u64::MAX, pieces: 1000, batches: usize::MAX, age: Duration::MAX };
 
 /// A log and the hub that follows it. Records are numbered from 0 in their payloads.
 struct World {
@@ -80,8 +81,8 @@ impl World {
         self.look();
         loop {
             let turned = self.hub.turn(self.now);
-            let taken = readers.iter_mut().fold(false, |taken, reader| reader.take() || taken);
-            if !turned && !taken {
+            let taken = readers.iter_mut().filter_map(|reader| reader.take().then_some(())).count();
+            if !turned && taken == 0 {
                 break;
             }
         }
@@ -161,6 +162,12 @@ impl Reader {
     }
 }
 
+fn take_all(readers: &mut [Reader]) {
+    for reader in readers {
+        reader.take();
+    }
+}
+
 /// The numbers of rows; their ids must be those that were written.
 fn numbers(rows: &Rows) -> Vec<usize> {
     let number = |payload: &[u8]| {
@@ -207,15 +214,15 @@ fn clients_at_the_same_place_are_served_by_one_read_and_a_stalled_one_by_none() 
     for _ in 0..TAIL_CHUNKS_MAX {
         world.write(&[1]);
     }
-    readers.iter_mut().for_each(|reader| _ = reader.take());
+    take_all(&mut readers);
     assert_eq!(world.settle(), TAIL_CHUNKS_MAX, "each piece is read once for all");
     world.write(&[1]);
     assert_eq!(world.settle(), 0, "nobody has room");
     readers[4].take();
     assert_eq!(world.settle(), 1);
-    readers.iter_mut().for_each(|reader| _ = reader.take());
+    take_all(&mut readers);
     world.settle();
-    readers.iter_mut().for_each(|reader| _ = reader.take());
+    take_all(&mut readers);
     for reader in &readers {
         assert_eq!(reader.numbers, [0, 1, 2]);
     }
@@ -226,7 +233,7 @@ fn clients_at_the_same_place_are_served_by_one_read_and_a_stalled_one_by_none() 
 
 #[test]
 fn a_slow_client_is_told_exactly_how_much_it_missed_and_goes_on_live() {
-    let mut world = World::new(Bounds { pieces_max: 2, ..WIDE });
+    let mut world = World::new(Bounds { pieces: 2, ..WIDE });
     world.pad = TAIL_CHUNK_BYTES / 2;
     let mut slow = world.join("", None);
     let mut fast = world.join("", None);
@@ -361,7 +368,7 @@ fn a_client_whose_query_matches_nothing_gets_a_new_place_now_and_then() {
 
 #[test]
 fn pieces_are_let_go_when_they_are_old() {
-    let mut world = World::new(Bounds { age_max: Duration::from_secs(60), ..WIDE });
+    let mut world = World::new(Bounds { age: Duration::from_mins(1), ..WIDE });
     world.write(&[2]);
     world.look();
     let mut reader = world.join("", None);
@@ -411,4 +418,40 @@ async fn tails_of_several_nodes_become_one_whose_token_holds_all_their_places() 
     assert_eq!(events.len(), 4);
     let last = Token::decode(events[3].resume()).unwrap();
     assert_eq!([1, 2, 3].map(|node| last.place(node)), [Some(at(20)), Some(at(30)), Some(at(7))]);
+}
+
+#[tokio::test]
+async fn the_thread_hands_over_what_is_committed_until_it_is_dropped() {
+    use futures_util::StreamExt as _;
+    let mut world = World::new(WIDE);
+    world.write(&[2]);
+    let tails = Tails::start(NODE, 11, world.log.reader()).unwrap();
+    let request = |resume: Option<Vec<u8>>, cancel: &CancellationToken| TailRequest {
+        text: String::new(),
+        expr: parse("").unwrap(),
+        resume,
+        cancel: cancel.clone(),
+    };
+    let (here, gone) = (CancellationToken::new(), CancellationToken::new());
+    let mut tail = tails.tail(request(None, &here)).await.unwrap().events;
+    let first = tail.next().await.unwrap();
+    assert!(matches!(first, TailEvent::Idle { .. }), "{first:?}");
+    world.write(&[1, 1]);
+    tails.committed();
+    let mut found = Vec::new();
+    while found.len() < 2 {
+        let Some(TailEvent::Rows { rows, .. }) = tail.next().await else { panic!("no rows") };
+        found.extend(numbers(&rows));
+    }
+    assert_eq!(found, [2, 3]);
+    let mut again = tails.tail(request(Some(first.resume().to_owned()), &gone)).await.unwrap().events;
+    let Some(TailEvent::Rows { rows, .. }) = again.next().await else { panic!("no rows") };
+    assert_eq!(numbers(&rows), [2, 3]);
+    gone.cancel();
+    // An idle event may have come before the end.
+    while again.next().await.is_some() {}
+    let refused = tails.tail(request(Some(vec![9]), &here)).await.unwrap_err();
+    assert_eq!(refused.code(), "bad_resume_token");
+    drop(tails);
+    while tail.next().await.is_some() {}
 }

@@ -14,22 +14,26 @@ use weir_storage::{BatchEntry, Piece};
 
 use super::token::Place;
 
-/// How much is kept; the newest piece always is, until it is too old.
+/// How much is kept at most; the newest piece always is, until it is too old.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    pub(crate) bytes_max: u64,
-    pub(crate) pieces_max: usize,
-    pub(crate) batches_max: usize,
-    pub(crate) age_max: Duration,
+    /// Payload.
+    pub(crate) bytes: u64,
+    /// Pieces.
+    pub(crate) pieces: usize,
+    /// Batches in them.
+    pub(crate) batches: usize,
+    /// Time since a piece was written.
+    pub(crate) age: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
         Bounds {
-            bytes_max: TAIL_KEPT_BYTES_MAX,
-            pieces_max: TAIL_KEPT_PIECES_MAX,
-            batches_max: TAIL_KEPT_BATCHES_MAX,
-            age_max: Duration::from_millis(TAIL_KEPT_MS_MAX),
+            bytes: TAIL_KEPT_BYTES_MAX,
+            pieces: TAIL_KEPT_PIECES_MAX,
+            batches: TAIL_KEPT_BATCHES_MAX,
+            age: Duration::from_millis(TAIL_KEPT_MS_MAX),
         }
     }
 }
@@ -128,10 +132,10 @@ impl Window {
         let mut bytes: u64 = self.kept.iter().map(|kept| kept.piece.payload_bytes()).sum();
         let mut batches: usize = self.kept.iter().map(|kept| kept.piece.batches().len()).sum();
         while let Some(first) = self.kept.front() {
-            let old = now.saturating_duration_since(first.changed) > self.bounds.age_max;
-            let much = bytes > self.bounds.bytes_max
-                || batches > self.bounds.batches_max
-                || self.kept.len() > self.bounds.pieces_max;
+            let old = now.saturating_duration_since(first.changed) > self.bounds.age;
+            let much = bytes > self.bounds.bytes
+                || batches > self.bounds.batches
+                || self.kept.len() > self.bounds.pieces;
             // The newest one goes only when nothing can be added to it.
             let goes = if self.kept.len() == 1 { old && first.left } else { old || much };
             if !goes {

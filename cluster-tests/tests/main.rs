@@ -5,6 +5,7 @@ mod cluster;
 mod crash;
 mod sdk_outside;
 mod sim;
+mod tail;
 mod tcp_lines;
 mod tidy;
 mod var_log;

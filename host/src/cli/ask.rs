@@ -20,6 +20,25 @@ impl NodeArgs {
     }
 }
 
+/// Which nodes to ask, one after the other.
+#[derive(Debug, Args)]
+pub(crate) struct NodesArgs {
+    /// A node to ask. May be repeated: the next one is asked when one is lost
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7650")]
+    node: Vec<String>,
+}
+
+impl NodesArgs {
+    /// At least one.
+    pub(crate) fn clients(&self) -> Result<Vec<Client>, Failure> {
+        let client = |node: &String| {
+            Client::new(node, ClientOptions::default())
+                .map_err(|error| Failure::usage(format!("--node: {error}")))
+        };
+        self.node.iter().map(client).collect()
+    }
+}
+
 /// Runs one conversation with a node to its end, on this thread; one more listens for Ctrl-C.
 pub(crate) fn block_on<T>(conversation: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_multi_thread()

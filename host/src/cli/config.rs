@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use clap::{Args, Subcommand};
+use weir_node::config::json_schema;
 
 use crate::cli::exit::{Exit, Failure, wrote};
 use crate::cli::load::{ConfigArgs, judge, load};
@@ -23,10 +24,18 @@ Examples:
   weir config show
   weir config show -c weir.toml";
 
+const SCHEMA_EXAMPLES: &str = "\
+An editor that knows JSON Schema completes and checks weir.toml with it; for Taplo and
+Even Better TOML, name the file in the first line: #:schema ./weir.schema.json
+
+Examples:
+  weir config schema > weir.schema.json";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
     Check(Check),
     Show(Show),
+    Schema(Schema),
 }
 
 /// List everything that is wrong
@@ -45,10 +54,19 @@ pub(crate) struct Show {
     config: ConfigArgs,
 }
 
+/// Print the JSON Schema of the configuration file, for editors
+#[derive(Debug, Args)]
+#[command(after_help = SCHEMA_EXAMPLES)]
+pub(crate) struct Schema {}
+
 pub(crate) fn run(args: &Config, color: Color) -> Result<Exit, Failure> {
     let (config, show) = match args {
         Config::Check(check) => (&check.config, false),
         Config::Show(show) => (&show.config, true),
+        Config::Schema(Schema {}) => {
+            wrote(std::io::stdout().write_all(format!("{:#}\n", json_schema()).as_bytes()))?;
+            return Ok(Exit::Ok);
+        }
     };
     let loaded = load(config.file(), &config.overlays()?)?;
     let name = config.file().map_or_else(|| "the defaults".to_owned(), |file| file.display().to_string());

@@ -13,12 +13,19 @@ use crate::embedded;
 /// Where the configuration comes from.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
-    /// Configuration file; without it the defaults count
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: SettingArgs,
     /// Roles of the process
     #[arg(long, value_name = "ROLE,…", value_delimiter = ',')]
     roles: Vec<String>,
+}
+
+/// The same for a command that says the roles itself.
+#[derive(Debug, Args)]
+pub(crate) struct SettingArgs {
+    /// Configuration file; without it the defaults count
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Where the node keeps its files
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
@@ -30,15 +37,28 @@ pub(crate) struct ConfigArgs {
 impl ConfigArgs {
     /// The file as it was named; none for the defaults.
     pub(crate) fn file(&self) -> Option<&Path> {
+        self.settings.file()
+    }
+
+    /// What the flags say.
+    pub(crate) fn overlays(&self) -> Result<Vec<Overlay>, Failure> {
+        let mut overlays = self.settings.overlays()?;
+        if !self.roles.is_empty() {
+            overlays.push(Overlay::exact("--roles", &["node", "roles"], json!(self.roles)));
+        }
+        Ok(overlays)
+    }
+}
+
+impl SettingArgs {
+    /// The file as it was named; none for the defaults.
+    pub(crate) fn file(&self) -> Option<&Path> {
         self.config.as_deref()
     }
 
     /// What the flags say.
     pub(crate) fn overlays(&self) -> Result<Vec<Overlay>, Failure> {
         let mut overlays = sets(&self.set)?;
-        if !self.roles.is_empty() {
-            overlays.push(Overlay::exact("--roles", &["node", "roles"], json!(self.roles)));
-        }
         if let Some(dir) = &self.data_dir {
             overlays.push(Overlay::exact("--data-dir", &["node", "data_dir"], json!(dir)));
         }

@@ -1,19 +1,22 @@
 //! The command line: one file per command, and what they share.
 
 mod ask;
+mod complete;
 mod config;
 mod exit;
 mod forward;
+mod histogram;
 mod load;
 mod plugin;
 mod query;
 mod run;
 mod segment;
 mod streams;
+mod tail;
 mod terminal;
 mod testsvc;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub(crate) use crate::cli::exit::{Exit, Failure};
 use crate::cli::terminal::Color;
@@ -23,6 +26,7 @@ Examples:
   weir run                                     a node with all roles and its data in ./weir-data
   ./service | weir forward --topic shop http://127.0.0.1:7650
   weir query 'error timeout' --from 1h         records with both words, of the last hour
+  weir tail topic:shop                         records as they arrive
 
 Exit codes: 0 ok, 1 failed at run time, 2 wrong usage, 3 answer incomplete, 78 bad configuration.";
 
@@ -40,8 +44,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Run),
+    Ingest(run::Ingest),
+    Store(run::Store),
+    Ingeststore(run::Ingeststore),
     Forward(forward::Forward),
     Query(query::Query),
+    Tail(tail::Tail),
+    Histogram(histogram::Histogram),
     Streams(streams::Streams),
     /// Plugins of a node, and component files
     #[command(subcommand, arg_required_else_help = true)]
@@ -53,26 +62,33 @@ enum Command {
     #[command(subcommand, arg_required_else_help = true)]
     Segment(segment::Segment),
     Testsvc(testsvc::Testsvc),
+    Completions(complete::Completions),
+    Man(complete::Man),
 }
 
 /// Does what was asked for.
 pub(crate) fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
     match &cli.command {
         Command::Run(args) => run::run(args, cli.color),
+        Command::Ingest(args) => run::ingest(args, cli.color),
+        Command::Store(args) => run::store(args, cli.color),
+        Command::Ingeststore(args) => run::ingeststore(args, cli.color),
         Command::Forward(args) => forward::run(args, cli.color),
         Command::Query(args) => query::run(args, cli.color),
+        Command::Tail(args) => tail::run(args, cli.color),
+        Command::Histogram(args) => histogram::run(args, cli.color),
         Command::Streams(args) => streams::run(args, cli.color),
         Command::Plugin(args) => plugin::run(args, cli.color),
         Command::Config(args) => config::run(args, cli.color),
         Command::Segment(args) => segment::run(args),
         Command::Testsvc(args) => testsvc::run(args),
+        Command::Completions(args) => complete::completions(args, Cli::command()),
+        Command::Man(args) => complete::man(args, Cli::command()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
@@ -139,6 +155,10 @@ mod tests {
             "weir query --format xml",
             "weir query --limit many",
             "weir query --label env",
+            "weir tail --limit 3",
+            "weir histogram --buckets 0",
+            "weir ingest --roles store",
+            "weir completions tcsh",
             "weir testsvc --rate fast",
             "weir testsvc --size 3",
             "weir plugin",

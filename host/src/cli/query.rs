@@ -1,7 +1,7 @@
 //! `weir query`: asks a node, prints what comes as it comes.
 
-mod answer;
-mod text;
+pub(crate) mod answer;
+pub(crate) mod text;
 
 use std::io::{IsTerminal as _, Write};
 
@@ -80,7 +80,7 @@ pub(crate) struct Query {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Shape {
+pub(crate) enum Shape {
     /// The records, byte for byte; on a terminal with control characters escaped
     Text,
     /// A JSON object a line; the last one has the statistics
@@ -146,18 +146,18 @@ fn params(args: &Query) -> Result<QueryParams, Failure> {
 
 /// Standard output: raw into pipes and files, escaped on a terminal. Every chunk is out when `write` returns,
 /// so that an interrupt loses nothing that was delivered.
-enum Output {
+pub(crate) enum Output {
     Raw(std::io::Stdout),
     Escaped(Escaping<std::io::Stdout>),
 }
 
 impl Output {
-    fn standard() -> Output {
+    pub(crate) fn standard() -> Output {
         let stdout = std::io::stdout();
         if stdout.is_terminal() { Output::Escaped(Escaping::new(stdout)) } else { Output::Raw(stdout) }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         let out: &mut dyn Write = match self {
             Output::Raw(stdout) => stdout,
             Output::Escaped(escaping) => escaping,

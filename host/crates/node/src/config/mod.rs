@@ -9,6 +9,7 @@
 
 mod check;
 mod cluster;
+mod json_schema;
 mod kind;
 mod overlay;
 mod place;
@@ -25,6 +26,7 @@ mod vars;
 
 use std::path::Path;
 
+pub use json_schema::json_schema;
 pub use overlay::Overlay;
 pub use place::{Gravity, Place, Problem};
 pub use resolved::{

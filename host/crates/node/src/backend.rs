@@ -124,7 +124,8 @@ impl NodeBackend {
         let ids = batches.iter().map(Batch::id_range).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
         let durability = match request.durability {
             Durability::Received => config::Durability::Received,
-            Durability::Stored | Durability::Replicated => config::Durability::Stored,
+            Durability::Stored => config::Durability::Stored,
+            Durability::Replicated => config::Durability::Replicated,
         };
         for batches in entries_of(batches) {
             self.ingest

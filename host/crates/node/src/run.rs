@@ -22,7 +22,7 @@ use crate::EmbeddedPlugin;
 use crate::backend::NodeBackend;
 use crate::clock;
 use crate::config::{Config, Listen, Retention};
-use crate::forward::RemoteSink;
+use crate::forward::Forward;
 use crate::idempotency::Answers;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
@@ -150,12 +150,18 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     let address = server.address();
     let serving = tokio::spawn(server.serve(backend.clone(), stop.clone()));
     let retention = tokio::spawn(keep(ingest.clone(), config.retention));
-    let sink: Arc<dyn Sink> = if config.forward_to.is_empty() {
-        Arc::new(LocalSink::new(ingest.clone(), "source", stop.clone()))
-    } else {
-        Arc::new(RemoteSink::new(&config.forward_to, stop.clone())?)
+    let mut forward = match config.forward_to.as_slice() {
+        [] => None,
+        _ => Some(Forward::start(config, Some(&data_dir), metrics.clone(), &stop).await?),
     };
-    let tasks = sources.start(&sink, recovery.cursors, &stop);
+    let (sink, cursors): (Arc<dyn Sink>, _) = match &mut forward {
+        None => (Arc::new(LocalSink::new(ingest.clone(), "source", stop.clone())), recovery.cursors),
+        Some(forward) => {
+            tell_journal(&data_dir, forward, &metrics);
+            (forward.sink(), std::mem::take(&mut forward.cursors))
+        }
+    };
+    let tasks = sources.start(&sink, cursors, &stop);
     backend.ready.store(true, Ordering::Release);
     tracing::info!("listening on http://{address} with the page at /ui/");
     let stream =
@@ -173,6 +179,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
             None
         }
         reason = log_failed.wait_for(Option::is_some) => reason.ok().and_then(|reason| reason.clone()),
+        reason = journal_failed(forward.as_ref()) => Some(reason),
     };
     if let Some(reason) = failed {
         // Nothing is acknowledged any more, so there is nothing to drain.
@@ -184,6 +191,9 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     stop.cancel();
     finish(tasks, "a source").await;
     finish(lines, "a connection that sends lines").await;
+    if let Some(forward) = forward {
+        forward.close(DRAIN).await;
+    }
     let _ = tokio::time::timeout(DRAIN, serving).await;
     retention.abort();
     let closed = tokio::task::spawn_blocking(move || ingest.close()).await;
@@ -198,25 +208,52 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
 /// A process that only ships what its sources bring.
 async fn forwarder(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) -> Result<(), RunError> {
     let config = &options.config;
-    let runtime = plugin_runtime(None)?;
-    let sources = Sources::new(config, &options.embedded, runtime, metrics);
+    // Without a spool a forwarder leaves no trace on the disk.
+    let data_dir =
+        config.forward_spool.map(|_| DataDir::open(&config.data_dir, fastrand::u64(..))).transpose()?;
+    let runtime = plugin_runtime(data_dir.as_ref().map(DataDir::plugins_dir))?;
+    let sources = Sources::new(config, &options.embedded, runtime, metrics.clone());
     let stop = CancellationToken::new();
-    let sink: Arc<dyn Sink> = Arc::new(RemoteSink::new(&config.forward_to, stop.clone())?);
-    let mut tasks = sources.start(&sink, std::collections::BTreeMap::new(), &stop);
+    let mut forward = Forward::start(config, data_dir.as_ref(), metrics.clone(), &stop).await?;
+    if let Some(data_dir) = &data_dir {
+        tell_journal(data_dir, &forward, &metrics);
+    }
+    let cursors = std::mem::take(&mut forward.cursors);
+    let mut tasks = sources.start(&forward.sink(), cursors, &stop);
+    let finished = async {
+        all(&mut tasks).await;
+        forward.drained().await;
+    };
+    let drained = CancellationToken::new();
     tokio::select! {
-        () = all(&mut tasks) => {}
+        () = finished => {}
+        reason = forward.failed() => return Err(RunError::LogFailed(reason)),
         name = signals.next() => {
             tracing::info!(signal = name, "stopping: send it again to leave at once");
-            let drained = CancellationToken::new();
             leave_on_second(signals, drained.clone());
             stop.cancel();
             finish(tasks, "a source").await;
-            drained.cancel();
         }
     }
+    forward.close(DRAIN).await;
+    drained.cancel();
     match sources.failures().first() {
         Some((name, error)) => Err(RunError::Sources(format!("source {name}: {error}"))),
         None => Ok(()),
+    }
+}
+
+/// What recovery found in the journal of a forwarder, as far as it is of interest.
+fn tell_journal(data_dir: &DataDir, forward: &Forward, metrics: &Metrics) {
+    if let Some(recovery) = &forward.recovery {
+        tell_recovery(data_dir, recovery, metrics);
+    }
+}
+
+async fn journal_failed(forward: Option<&Forward>) -> String {
+    match forward {
+        Some(forward) => forward.failed().await,
+        None => std::future::pending().await,
     }
 }
 

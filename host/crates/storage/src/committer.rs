@@ -11,7 +11,7 @@ use weir_record::RecordId;
 use weir_record::limits::{COMMIT_QUEUE_BYTES_MAX, COMMIT_QUEUE_ENTRIES_MAX};
 
 use crate::ingest_log::reader::LogReader;
-use crate::ingest_log::{Committed, Entry, Expired, IngestLog, LogError};
+use crate::ingest_log::{Committed, Entry, Expired, IngestLog, Leaving, LogError, Released};
 
 mod group;
 mod queue;
@@ -160,6 +160,12 @@ impl Committer {
         self.queue.control(Work::Expire { keep_from, bytes_max, done });
     }
 
+    /// Lets go of pieces, see [`IngestLog::release`]; between two groups. `done` is called with the outcome,
+    /// or dropped when the committer has stopped.
+    pub fn release(&self, pieces: Vec<Leaving>, done: Box<dyn FnOnce(Result<Released, LogError>) + Send>) {
+        self.queue.control(Work::Release { pieces, done });
+    }
+
     /// Gives snapshots of what is committed.
     pub fn reader(&self) -> LogReader {
         self.reader.clone()
@@ -202,6 +208,7 @@ fn run(mut log: IngestLog, queue: &Queue, observer: &dyn CommitObserver) {
             match work {
                 Work::Resume(source) => group.resume(&source),
                 Work::Expire { keep_from, bytes_max, done } => done(log.expire(keep_from, bytes_max)),
+                Work::Release { pieces, done } => done(log.release(&pieces)),
             }
         }
         let sums = group.run(&mut log, taken.jobs, &mut |committed| observer.committed(committed));

@@ -37,6 +37,7 @@ mod index;
 mod name;
 pub mod reader;
 mod recovery;
+mod release;
 mod scan;
 mod writer;
 
@@ -46,6 +47,7 @@ pub use entry::{Checkpoint, Entry};
 pub use expire::Expired;
 use footer::Carried;
 use reader::{LogReader, Shared};
+pub use release::{Leaving, Released};
 use writer::{Active, Group};
 
 const LOG_DIR: &str = "log";

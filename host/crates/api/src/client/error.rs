@@ -75,6 +75,14 @@ impl ClientError {
         }
     }
 
+    /// What the node calls the error, for programs. `None` when no node has answered.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            ClientError::Refused { error, .. } => Some(&error.code),
+            _ => None,
+        }
+    }
+
     /// Whether the node may have stored what was sent although no success came back: a repeat must say so.
     pub fn maybe_done(&self) -> bool {
         match self {

@@ -27,8 +27,8 @@ use std::path::Path;
 pub use overlay::Overlay;
 pub use place::{Gravity, Place, Problem};
 pub use resolved::{
-    Config, Durability, FilesGrant, Grants, Listen, OnTrap, PluginConfig, Retention, Roles, SourceConfig,
-    StorageConfig,
+    Config, Durability, FilesGrant, Grants, Listen, OnFull, OnTrap, PluginConfig, Retention, Roles,
+    SourceConfig, Spool, StorageConfig,
 };
 
 use crate::config::kind::Bases;

@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use weir_record::Stream;
 use weir_record::limits::SOURCES_MAX;
 
-use crate::config::check::{Checked, Named, Table};
+use crate::config::check::{Checked, Item, Named, Table};
 use crate::config::kind::Simple;
 use crate::config::place::{Gravity, Place, Problems, did_you_mean, join_path};
 use crate::config::resolved::{
-    Config, Durability, FilesGrant, Grants, Listen, OnTrap, PluginConfig, Retention, Roles, SourceConfig,
-    StorageConfig,
+    Config, Durability, FilesGrant, Grants, Listen, OnFull, OnTrap, PluginConfig, Retention, Roles,
+    SourceConfig, Spool, StorageConfig,
 };
 use crate::config::schema::INSECURE_PHRASE;
 
@@ -36,12 +36,14 @@ pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Proble
         .chain(embedded.iter().copied())
         .collect();
     let sources: Vec<Option<SourceConfig>> =
-        sorted(settings.names("sources")).map(|named| source(named, &known, problems)).collect();
+        sorted(settings.names("sources")).map(|named| source(named, &known, settings, problems)).collect();
     sources_together(settings, problems);
     Some(Config {
         roles: roles?,
         data_dir: path(settings.table("node")?.simple("data_dir")?)?,
         listen: listen?,
+        forward_spool: forward_spool(settings.table("forward")?, problems)?
+            .filter(|_| !forward_to.is_empty()),
         forward_to,
         storage: storage(settings.table("storage")?)?,
         retention: retention(settings.table("retention")?)?,
@@ -159,6 +161,22 @@ fn forward_to(settings: &Table, roles: Option<Roles>, problems: &mut Problems) -
     urls
 }
 
+fn forward_spool(table: &Table, problems: &mut Problems) -> Option<Option<Spool>> {
+    let on_full = match table.simple("on_full")? {
+        Simple::Choice("drop-oldest") => OnFull::DropOldest,
+        _ => OnFull::Block,
+    };
+    match (table.simple("spool")?, on_full) {
+        (Simple::Bytes(bytes), on_full) => Some(Some(Spool { bytes: *bytes, on_full })),
+        (_, OnFull::Block) => Some(None),
+        (_, OnFull::DropOldest) => {
+            let text = "expected \"block\", got \"drop-oldest\" with forward.spool = \"off\"; give it a spool to drop from";
+            problems.error(&table.get("on_full")?.place, "forward.on_full", text);
+            None
+        }
+    }
+}
+
 fn storage(table: &Table) -> Option<StorageConfig> {
     let Simple::Percent(full_at_percent) = *table.simple("full_at")? else { return None };
     let Simple::Bytes(piece_bytes) = *table.table("seal")?.simple("bytes")? else { return None };
@@ -178,12 +196,12 @@ fn retention(table: &Table) -> Option<Retention> {
     Some(Retention { age_ms, bytes })
 }
 
-fn source(named: &Named, known: &[&str], problems: &mut Problems) -> Option<SourceConfig> {
+fn source(named: &Named, known: &[&str], settings: &Table, problems: &mut Problems) -> Option<SourceConfig> {
     let Checked::Table(table) = &named.item.value else { return None };
     let path = join_path("sources", &named.name);
     let plugin = source_plugin(table, &path, known, problems);
     let stream = source_stream(named, table, &path, problems);
-    let durability = source_durability(table, &path, problems);
+    let durability = source_durability(table, &path, settings, problems);
     let grants = grants(table.table("grants")?);
     let config = match table.get("config").map(|item| &item.value) {
         Some(Checked::Free(node)) => node.to_json()?,
@@ -245,12 +263,22 @@ fn source_stream(named: &Named, table: &Table, path: &str, problems: &mut Proble
     }
 }
 
-fn source_durability(table: &Table, path: &str, problems: &mut Problems) -> Option<Durability> {
+/// `replicated` is for others to give: the ingest nodes that a forwarder ships to, or the stores of a cluster.
+fn source_durability(
+    table: &Table,
+    path: &str,
+    settings: &Table,
+    problems: &mut Problems,
+) -> Option<Durability> {
+    let ships = settings.table("forward").is_some_and(|forward| forward.get("to").is_some());
+    let written = |item: &Item| item.place != Place::Default;
     match table.simple("durability")? {
         Simple::Choice("received") => Some(Durability::Received),
         Simple::Choice("stored") => Some(Durability::Stored),
+        _ if ships || settings.get("cluster").is_some_and(written) => Some(Durability::Replicated),
         _ => {
-            let text = "this version runs a single node; \"stored\" is the most it can give";
+            let text =
+                "a node without [cluster] has no stores to copy to; \"stored\" is the most it can give";
             let place = &table.get("durability")?.place;
             problems.add(Gravity::Refused, place, &join_path(path, "durability"), text.to_owned());
             None

@@ -21,6 +21,8 @@ pub struct Config {
     /// Base URLs of remote ingest nodes (`http://host:port`, no path, no trailing slash). Empty: sources feed
     /// the ingest role of this process.
     pub forward_to: Vec<String>,
+    /// What a forwarder keeps on disk until it is acknowledged. `None`: nothing.
+    pub forward_spool: Option<Spool>,
     /// Disk space and pieces.
     pub storage: StorageConfig,
     /// What is deleted, and when.
@@ -82,6 +84,24 @@ pub struct Retention {
     pub bytes: Option<u64>,
 }
 
+/// The journal of a forwarder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spool {
+    /// Bytes that may wait for an ingest node to acknowledge them.
+    pub bytes: u64,
+    /// What happens when they do.
+    pub on_full: OnFull,
+}
+
+/// What a forwarder does when its spool is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFull {
+    /// The sources wait: a plugin is not polled, standard input is not read.
+    Block,
+    /// The oldest records that are not under way are dropped, a piece of the journal at a time.
+    DropOldest,
+}
+
 /// One configured source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SourceConfig {
@@ -101,13 +121,15 @@ pub struct SourceConfig {
     pub place: String,
 }
 
-/// How far a batch must have come before it is acknowledged. `replicated` is refused by this version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How far a batch must have come before it is acknowledged; weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Durability {
     /// In the memory of an ingest node. Lost if that process dies.
     Received,
     /// Fsynced in one ingest log. Survives process and OS crash, not the loss of that disk.
     Stored,
+    /// Fsynced on as many store nodes as the replication factor says. Survives the loss of all but one.
+    Replicated,
 }
 
 /// Capabilities given to one source. Everything not named here is denied, except `log`, `metrics` and

@@ -5,12 +5,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use weir_record::RecordId;
 
 use crate::committer::{CommitError, CommitterMetrics, CommitterOptions, Job};
-use crate::ingest_log::{Entry, Expired, LogError};
+use crate::ingest_log::{Entry, Expired, Leaving, LogError, Released};
 
 /// Work that is no entry. Done before the entries that were taken with it.
 pub(super) enum Work {
     Resume(String),
     Expire { keep_from: RecordId, bytes_max: u64, done: Box<dyn FnOnce(Result<Expired, LogError>) + Send> },
+    Release { pieces: Vec<Leaving>, done: Box<dyn FnOnce(Result<Released, LogError>) + Send> },
 }
 
 /// What one turn works on.

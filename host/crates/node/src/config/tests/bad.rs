@@ -199,9 +199,32 @@ fn what_this_version_cannot_do_is_refused_where_ignoring_it_would_be_unsafe() {
             "weir.toml:3:2: tls: this version has no TLS yet",
             "weir.toml:5:2: auth: this version has no tokens yet",
             "weir.toml:6:2: cluster: this version runs a single node",
-            "weir.toml:10:14: sources.a.durability: this version runs a single node; \"stored\" is the most it can give",
             "weir.toml:12:7: forward.to: https://a: this version has no TLS yet; ship to an http:// address on a network you trust",
             "weir.toml:12:20: forward.to: tcp://b:1: this version ships over HTTP alone; name the peer's API, such as http://host:7650",
+        ],
+    );
+}
+
+#[test]
+fn what_a_lone_node_or_a_memory_cannot_give_is_refused() {
+    let source = "[sources.a]\nplugin = \"file-source\"\n";
+    check(
+        &format!("{source}durability = \"replicated\""),
+        &[
+            "weir.toml:3:14: sources.a.durability: a node without [cluster] has no stores to copy to; \"stored\" is the most it can give",
+        ],
+    );
+    check(
+        "[forward]\nto = [\"http://a\"]\nspool = \"off\"\non_full = \"drop-oldest\"",
+        &[
+            "weir.toml:4:11: forward.on_full: expected \"block\", got \"drop-oldest\" with forward.spool = \"off\"; give it a spool to drop from",
+        ],
+    );
+    check(
+        "[forward]\nto = [\"http://a\"]\nspool = \"1MiB\"\non_full = \"drop\"",
+        &[
+            "weir.toml:3:9: forward.spool: expected a size from \"16MiB\" to \"1048576TiB\", or \"off\", got \"1MiB\"",
+            "weir.toml:4:11: forward.on_full: expected one of \"block\", \"drop-oldest\", got \"drop\"",
         ],
     );
 }

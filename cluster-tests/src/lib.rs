@@ -1,3 +1,4 @@
 //! What the tests of whole nodes share: processes, requests, patience.
 
 pub mod process;
+pub mod relay;

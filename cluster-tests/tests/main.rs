@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod crash;
+mod forward;
 mod sdk_outside;
 mod sim;
 mod tcp_lines;

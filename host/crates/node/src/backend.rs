@@ -13,12 +13,13 @@ use weir_api::format::rfc3339_ms;
 use weir_record::limits::{BATCH_BYTES_MAX, EVENT_TIME_AHEAD_MS_MAX};
 use weir_record::lines::{Group, Payloads};
 use weir_record::mint::{keyed_id, push_id};
-use weir_record::{Batch, BatchFlags, RecordId, Stream};
-use weir_storage::{CommitError, Entry, LogReader};
+use weir_record::{Batch, BatchFlags, IdRun, RecordId, Stream};
+use weir_storage::key_file::{self, Promise};
+use weir_storage::{CommitError, Entry, KeyFileError, LogReader};
 
 use crate::clock;
 use crate::config;
-use crate::idempotency::{Answers, Turn};
+use crate::idempotency::{Answers, FirstTurn, Turn};
 use crate::ingest::{Ingest, StoreError, marked};
 use crate::metrics::Metrics;
 use crate::queries::Queries;
@@ -40,12 +41,16 @@ pub(crate) struct NodeBackend {
 impl Backend for NodeBackend {
     fn ingest(&self, request: IngestRequest) -> BoxFuture<'_, Result<Ingested, ApiError>> {
         Box::pin(async move {
-            let Some(key) = request.key.clone() else { return self.store(request).await };
+            let Some(key) = request.key else {
+                let batches = self.batches(request.records)?;
+                return self.store(batches, request.durability).await;
+            };
             match self.answers.begin(key.as_str(), clock::now_ms()).await {
                 Turn::Repeat(answer) => Ok(answer),
                 Turn::First(turn) => {
-                    let answer = self.store(request).await?;
-                    turn.finish(answer);
+                    let (batches, turn) = self.batches_of_key(request.records, &key, turn).await?;
+                    let answer = self.store(batches, request.durability).await?;
+                    turn.finish(answer, clock::now_ms()).await;
                     Ok(answer)
                 }
             }
@@ -111,18 +116,11 @@ impl NodeBackend {
         self.sources.refresh();
     }
 
-    async fn store(&self, request: IngestRequest) -> Result<Ingested, ApiError> {
-        let batches = match request.records {
-            Incoming::Lines { stream, groups } => self.batches_of(&stream, groups, request.key.as_ref())?,
-            Incoming::Batches { batches, sent_at_ms } => {
-                check_clock(sent_at_ms)?;
-                self.check_ids(&batches)?;
-                batches
-            }
-        };
+    /// Stores batches, as many at once as fit an entry.
+    async fn store(&self, batches: Vec<Batch>, asked: Durability) -> Result<Ingested, ApiError> {
         let records = batches.iter().map(|batch| batch.count() as u64).sum();
         let ids = batches.iter().map(Batch::id_range).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
-        let durability = match request.durability {
+        let durability = match asked {
             Durability::Received => config::Durability::Received,
             Durability::Stored => config::Durability::Stored,
             Durability::Replicated => config::Durability::Replicated,
@@ -133,7 +131,63 @@ impl NodeBackend {
                 .await
                 .map_err(|e| refused(&e))?;
         }
-        Ok(Ingested { records, ids, durability: request.durability })
+        Ok(Ingested { records, ids, durability: asked })
+    }
+
+    /// Records as batches with ids: those of their sender, checked, or minted now.
+    fn batches(&self, records: Incoming) -> Result<Vec<Batch>, ApiError> {
+        match records {
+            Incoming::Batches { batches, sent_at_ms } => {
+                check_clock(sent_at_ms)?;
+                self.check_ids(&batches)?;
+                Ok(batches)
+            }
+            Incoming::Lines { stream, groups } => {
+                let minted = groups.into_iter().map(|group| self.ingest.minted(&stream, group));
+                minted.collect::<Result<_, _>>().map_err(|error| ApiError::internal(error.to_string()))
+            }
+        }
+    }
+
+    /// The same for a request with a key. Lines get ids that a repeat would get again: made from the key, if it
+    /// carries a time within bounds, or else promised to it.
+    async fn batches_of_key(
+        &self,
+        records: Incoming,
+        key: &IdempotencyKey,
+        turn: FirstTurn,
+    ) -> Result<(Vec<Batch>, FirstTurn), ApiError> {
+        let Incoming::Lines { stream, groups } = records else {
+            return Ok((self.batches(records)?, turn));
+        };
+        if let Some(time_ms) = key.time_ms().filter(|time| self.ingest.bounds().accept(*time)) {
+            return Ok((keyed_batches(&stream, groups, key, time_ms)?, turn));
+        }
+        let count: usize = groups.iter().map(|group| group.payloads.count()).sum();
+        let sum = key_file::sum(groups.iter().flat_map(|group| group.payloads.iter()));
+        if count == 0 {
+            return Ok((Vec::new(), turn));
+        }
+        // Ids that are older than retention are of no use; what was stored under them is gone.
+        let promised = turn.promised().filter(|made| self.ingest.bounds().accept(made.first.time_ms()));
+        let (turn, promise, flags) = match promised {
+            Some(made) if (made.count as usize, made.sum) == (count, sum) => {
+                (turn, made, BatchFlags::MAYBE_REPEATED)
+            }
+            Some(_) => {
+                let message = "this Idempotency-Key was used for other records, which may have been stored";
+                return Err(ApiError::bad_request("idempotency_key_reused", message)
+                    .hint("send other records with a key of their own"));
+            }
+            None => {
+                let run =
+                    self.ingest.mint(|minter, now_ms, entropy| minter.mint(now_ms, entropy, count as u32));
+                let made = Promise { first: run.first, count: count as u32, sum };
+                let turn = turn.promise(made, clock::now_ms()).await.map_err(|error| unpromised(&error))?;
+                (turn, made, BatchFlags::NONE)
+            }
+        };
+        Ok((promised_batches(&stream, groups, promise, flags)?, turn))
     }
 
     /// Refuses ids out of bounds: one far ahead would become the floor of all ids minted after a restart.
@@ -153,33 +207,51 @@ impl NodeBackend {
             .hint("ids lie between the retention limit and ten minutes from now")),
         }
     }
+}
 
-    /// Ids for lines: minted, or made from a key that carries a time within bounds.
-    fn batches_of(
-        &self,
-        stream: &Stream,
-        groups: Vec<Group>,
-        key: Option<&IdempotencyKey>,
-    ) -> Result<Vec<Batch>, ApiError> {
-        let time_ms = key.and_then(IdempotencyKey::time_ms).filter(|time| self.ingest.bounds().accept(*time));
-        let mut index = 0;
-        let mut batches = Vec::with_capacity(groups.len());
-        for group in groups {
-            let batch = if let (Some(time_ms), Some(key)) = (time_ms, key) {
-                let mut runs = Vec::new();
-                for payload in group.payloads.iter() {
-                    push_id(&mut runs, keyed_id(time_ms, key.as_str().as_bytes(), index, payload));
-                    index += 1;
-                }
-                let Payloads { ends, arena } = group.payloads;
-                Batch::new(marked(stream, group.part), BatchFlags::KEYED, runs, ends, arena)
-            } else {
-                self.ingest.minted(stream, group)
-            };
-            let batch = batch.map_err(|error| ApiError::internal(error.to_string()))?;
-            batches.push(batch);
+/// Lines whose ids follow the first one that was promised.
+fn promised_batches(
+    stream: &Stream,
+    groups: Vec<Group>,
+    promise: Promise,
+    flags: BatchFlags,
+) -> Result<Vec<Batch>, ApiError> {
+    let mut next = promise.first.to_u128();
+    let batches = groups.into_iter().map(|group| {
+        let run = IdRun { first: RecordId::from_u128(next), count: group.payloads.count() as u32 };
+        next = next.wrapping_add(u128::from(run.count));
+        let Payloads { ends, arena } = group.payloads;
+        Batch::new(marked(stream, group.part), flags, vec![run], ends, arena)
+    });
+    batches.collect::<Result<_, _>>().map_err(|error| ApiError::internal(error.to_string()))
+}
+
+/// Lines whose ids are made from the key.
+fn keyed_batches(
+    stream: &Stream,
+    groups: Vec<Group>,
+    key: &IdempotencyKey,
+    time_ms: u64,
+) -> Result<Vec<Batch>, ApiError> {
+    let mut index = 0;
+    let batches = groups.into_iter().map(|group| {
+        let mut runs = Vec::new();
+        for payload in group.payloads.iter() {
+            push_id(&mut runs, keyed_id(time_ms, key.as_str().as_bytes(), index, payload));
+            index += 1;
         }
-        Ok(batches)
+        let Payloads { ends, arena } = group.payloads;
+        Batch::new(marked(stream, group.part), BatchFlags::KEYED, runs, ends, arena)
+    });
+    batches.collect::<Result<_, _>>().map_err(|error| ApiError::internal(error.to_string()))
+}
+
+fn unpromised(error: &KeyFileError) -> ApiError {
+    match error {
+        KeyFileError::DiskFull => ApiError::new(ErrorKind::DiskFull, "disk_full", error.to_string())
+            .hint("free space or raise storage.full_at; the node takes records again by itself"),
+        _ => ApiError::new(ErrorKind::Unavailable, "log_failed", "the file of keys failed; the node stops")
+            .detail(error.to_string()),
     }
 }
 

@@ -4,6 +4,7 @@
 //! sent again, perhaps to another node, flagged as maybe repeated. With a spool everything is journaled first;
 //! without one, and for what a broker holds until it is acknowledged, batches go straight to a node.
 
+pub(crate) mod backend;
 mod clock_offset;
 mod direct;
 mod ids;
@@ -22,7 +23,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use weir_api::backend;
+use weir_api::backend::Durability as Asked;
 use weir_record::Minter;
 use weir_record::limits::FORWARD_INFLIGHT_MAX;
 use weir_record::mint::TimeBounds;
@@ -188,10 +189,10 @@ fn strongest(config: &Config) -> Durability {
     config.sources.iter().map(|source| source.durability).max().unwrap_or(Durability::Stored)
 }
 
-fn durability_of(durability: Durability) -> backend::Durability {
+fn durability_of(durability: Durability) -> Asked {
     match durability {
-        Durability::Received => backend::Durability::Received,
-        Durability::Stored => backend::Durability::Stored,
-        Durability::Replicated => backend::Durability::Replicated,
+        Durability::Received => Asked::Received,
+        Durability::Stored => Asked::Stored,
+        Durability::Replicated => Asked::Replicated,
     }
 }

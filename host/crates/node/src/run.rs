@@ -16,13 +16,14 @@ use weir_record::stream::DEFAULT_TOPIC;
 use weir_record::{RecordId, Stream};
 use weir_storage::committer::CommitObserver;
 use weir_storage::ingest_log::Committed;
-use weir_storage::{Committer, CommitterOptions, DataDir, IngestLog, LogOptions, Recovery};
+use weir_storage::{Committer, CommitterOptions, DataDir, IngestLog, KeyFile, LogOptions, Recovery};
 
 use crate::EmbeddedPlugin;
 use crate::backend::NodeBackend;
 use crate::clock;
 use crate::config::{Config, Listen, Retention};
 use crate::forward::Forward;
+use crate::forward::backend::ForwardBackend;
 use crate::idempotency::Answers;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
@@ -60,6 +61,9 @@ pub enum RunError {
     /// The ingest log cannot be opened.
     #[error(transparent)]
     Log(#[from] weir_storage::LogError),
+    /// The file of `Idempotency-Key`s cannot be opened.
+    #[error(transparent)]
+    Keys(#[from] weir_storage::KeyFileError),
     /// The address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] weir_api::BindError),
@@ -126,7 +130,9 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     tell_recovery(&data_dir, &recovery, &metrics);
     let reader = log.reader();
     let (poisoned, mut log_failed) = watch::channel(None);
-    let observer = Arc::new(ToMetrics { metrics: metrics.clone(), poisoned });
+    let (keys, moved) = KeyFile::open(data_dir.disk(), data_dir.path(), clock::now_ms())?;
+    metrics.quarantined.inc_by(moved.len() as u64);
+    let observer = Arc::new(ToMetrics { metrics: metrics.clone(), poisoned: poisoned.clone() });
     let committer = Committer::start(log, CommitterOptions::new(observer)).map_err(RunError::Start)?;
     let ingest = Ingest::new(committer, recovery.highest_id, config.retention.age_ms, metrics.clone());
 
@@ -141,7 +147,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         queries: Queries::new(engine, reader.clone(), metrics.clone()),
         reader,
         sources: sources.clone(),
-        answers: Answers::default(),
+        answers: Answers::new(keys, poisoned.clone()),
         metrics: metrics.clone(),
         data_dir: data_dir.path().to_owned(),
         ready: AtomicBool::new(false),
@@ -214,12 +220,19 @@ async fn forwarder(options: RunOptions, mut signals: Signals, metrics: Arc<Metri
     let runtime = plugin_runtime(data_dir.as_ref().map(DataDir::plugins_dir))?;
     let sources = Sources::new(config, &options.embedded, runtime, metrics.clone());
     let stop = CancellationToken::new();
+    let server = config.listen.api.map(|api| Server::bind(api, ServerOptions::default())).transpose()?;
     let mut forward = Forward::start(config, data_dir.as_ref(), metrics.clone(), &stop).await?;
     if let Some(data_dir) = &data_dir {
         tell_journal(data_dir, &forward, &metrics);
     }
     let cursors = std::mem::take(&mut forward.cursors);
     let mut tasks = sources.start(&forward.sink(), cursors, &stop);
+    if let Some(server) = server {
+        // Where it was asked for it is told, although a forwarder is else silent.
+        eprintln!("listening on http://{}", server.address());
+        let backend = ForwardBackend { sources: sources.clone(), metrics: metrics.clone() };
+        tokio::spawn(server.serve(Arc::new(backend), stop.clone()));
+    }
     let finished = async {
         all(&mut tasks).await;
         forward.drained().await;

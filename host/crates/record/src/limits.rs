@@ -148,6 +148,8 @@ pub const IDEMPOTENCY_KEYS_MAX: usize = 65_536;
 pub const IDEMPOTENCY_KEY_AGE_MS_MAX: u64 = 24 * 3600 * 1000;
 /// An `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
+/// The file that knows them, before it is written anew.
+pub const IDEMPOTENCY_FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// Connections open at once on one port for lines, and from one address.
 pub const LINES_CONNECTIONS_MAX: usize = 4096;
@@ -332,6 +334,9 @@ const _: () = assert!(BATCH_BYTES_MAX <= COMMIT_QUEUE_BYTES_MAX);
 const _: () = assert!(QUERY_SCAN_BYTES_MIN * 4 <= QUERY_MEMORY_BYTES_MAX);
 const _: () = assert!(BATCH_BYTES_MAX <= HTTP_BODY_BYTES_MAX);
 const _: () = assert!(HTTP_BODY_BYTES_MAX <= HTTP_INGEST_INFLIGHT_BYTES_MAX);
+const _: () = assert!(
+    2 * (IDEMPOTENCY_KEYS_MAX * (IDEMPOTENCY_KEY_BYTES_MAX + 64)) as u64 <= IDEMPOTENCY_FILE_BYTES_MAX
+);
 const _: () = assert!(FRAME_BYTES_MAX as u64 + FORWARD_PARCEL_BYTES <= HTTP_BODY_BYTES_MAX as u64);
 const _: () = assert!(2 * FORWARD_PARCEL_BYTES * (FORWARD_INFLIGHT_MAX as u64) <= FORWARD_SPOOL_BYTES_MIN);
 const _: () = assert!(FORWARD_CLOCK_TOLERANCE_MS < EVENT_TIME_AHEAD_MS_MAX);

@@ -4,6 +4,8 @@
 //! LOCK         held with flock(2) while a process uses the directory; its content is the process id
 //! node-id      16 hex digits and a newline, drawn at the first start
 //! log/         the ingest log
+//! forward/     the journal of a forwarder: an ingest log and a quarantine of its own
+//! keys         answers to requests with an `Idempotency-Key`
 //! quarantine/  what did not belong where it was found
 //! plugins/     compiled plugins, a cache
 //! ```

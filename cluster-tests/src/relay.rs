@@ -30,7 +30,7 @@ impl Relay {
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let shared = Arc::clone(&shared);
-                std::thread::spawn(move || shared.pass(client));
+                std::thread::spawn(move || shared.pass(&client));
             }
         });
         Ok(relay)
@@ -65,7 +65,7 @@ impl Relay {
 }
 
 impl Shared {
-    fn pass(&self, client: TcpStream) {
+    fn pass(&self, client: &TcpStream) {
         let target = *self.target.lock().unwrap_or_else(PoisonError::into_inner);
         let node = target.and_then(|target| TcpStream::connect(target).ok());
         let Some(node) = node else {
@@ -79,7 +79,7 @@ impl Shared {
                 let lose = |left: u64| left.checked_sub(1);
                 self.answers_to_lose.fetch_update(Ordering::AcqRel, Ordering::Acquire, lose).is_ok()
             };
-            copy(node_in, &client, loses);
+            copy(node_in, client, loses);
         });
     }
 }

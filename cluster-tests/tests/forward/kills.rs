@@ -32,19 +32,28 @@ fn a_followed_file_is_found_once_however_often_both_ends_are_killed() -> Result<
         let found =
             until("lines come through", || ingest.lines("file"), |found| found.len() as u64 >= wanted);
         found.with_context(|| format!("seed {seed}, round {round}: {}", forwarder.log()))?;
-        let which = random.u8(..3);
-        if which != 0 {
-            forwarder.kill()?;
-        } else {
-            ingest.relay.lose_answers(random.u64(..2));
-        }
-        if which != 1 {
-            ingest.kill()?;
-            ingest.start()?;
-        }
-        if which != 0 {
-            forwarder = follower(&config).with_context(|| format!("seed {seed}, after kill {round}"))?;
-        }
+        let survivor = match random.u8(..3) {
+            0 => {
+                ingest.relay.lose_answers(random.u64(..2));
+                ingest.kill()?;
+                ingest.start()?;
+                Some(forwarder)
+            }
+            1 => {
+                forwarder.kill()?;
+                None
+            }
+            _ => {
+                forwarder.kill()?;
+                ingest.kill()?;
+                ingest.start()?;
+                None
+            }
+        };
+        forwarder = match survivor {
+            Some(forwarder) => forwarder,
+            None => follower(&config).with_context(|| format!("seed {seed}, after kill {round}"))?,
+        };
     }
     let found = until("all lines", || ingest.lines("file"), |found| found.len() as u64 >= written)?;
     check(&found, written).with_context(|| format!("seed {seed}"))?;

@@ -54,7 +54,7 @@ impl Ingest {
         self.node.as_ref().context("the node runs")
     }
 
-    /// All payloads of a topic, in the order of their ids.
+    /// All payloads of a topic, or of what else a query says behind it, in the order of their ids.
     pub(super) fn lines(&self, topic: &str) -> Result<Vec<String>> {
         let (status, body) = get(&self.node()?.url(&format!("/api/v1/query?format=text&q=topic:{topic}")))?;
         ensure!(status == 200, "status {status}");

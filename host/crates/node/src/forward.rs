@@ -10,6 +10,8 @@ mod direct;
 mod ids;
 mod journal;
 mod nodes;
+#[cfg(test)]
+mod power_cuts;
 mod progress;
 mod said;
 mod shipper;

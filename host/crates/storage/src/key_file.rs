@@ -260,13 +260,16 @@ fn learn(
     }
 }
 
+/// A file that was written whole, and its length.
+type Made = (Arc<dyn DiskFile>, u64);
+
 /// Writes what is known into a new file, durably, and puts it in the place of the old one.
 fn rewrite(
     disk: &dyn Disk,
     dir: &Path,
     keys: &HashMap<Arc<str>, (u64, KeyState)>,
     ages: &VecDeque<(u64, Arc<str>)>,
-) -> Result<(Arc<dyn DiskFile>, u64), (io::Error, &'static str)> {
+) -> Result<Made, (io::Error, &'static str)> {
     let (path, new) = (dir.join(KEYS), dir.join(KEYS_NEW));
     let mut bytes = entry::header().to_vec();
     for (at_ms, key) in ages {

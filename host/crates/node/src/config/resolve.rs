@@ -42,7 +42,8 @@ pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Proble
         roles: roles?,
         data_dir: path(settings.table("node")?.simple("data_dir")?)?,
         listen: listen?,
-        forward_spool: forward_spool(settings.table("forward")?, problems)?
+        forward_spool: forward_spool(settings.table("forward")?, problems)
+            .ok()?
             .filter(|_| !forward_to.is_empty()),
         forward_to,
         storage: storage(settings.table("storage")?)?,
@@ -161,18 +162,22 @@ fn forward_to(settings: &Table, roles: Option<Roles>, problems: &mut Problems) -
     urls
 }
 
-fn forward_spool(table: &Table, problems: &mut Problems) -> Option<Option<Spool>> {
-    let on_full = match table.simple("on_full")? {
+/// A setting that was wrong; that has been told.
+struct Told;
+
+fn forward_spool(table: &Table, problems: &mut Problems) -> Result<Option<Spool>, Told> {
+    let on_full = match table.simple("on_full").ok_or(Told)? {
         Simple::Choice("drop-oldest") => OnFull::DropOldest,
         _ => OnFull::Block,
     };
-    match (table.simple("spool")?, on_full) {
-        (Simple::Bytes(bytes), on_full) => Some(Some(Spool { bytes: *bytes, on_full })),
-        (_, OnFull::Block) => Some(None),
+    match (table.simple("spool").ok_or(Told)?, on_full) {
+        (Simple::Bytes(bytes), on_full) => Ok(Some(Spool { bytes: *bytes, on_full })),
+        (_, OnFull::Block) => Ok(None),
         (_, OnFull::DropOldest) => {
             let text = "expected \"block\", got \"drop-oldest\" with forward.spool = \"off\"; give it a spool to drop from";
-            problems.error(&table.get("on_full")?.place, "forward.on_full", text);
-            None
+            let place = &table.get("on_full").ok_or(Told)?.place;
+            problems.error(place, "forward.on_full", text);
+            Err(Told)
         }
     }
 }

@@ -32,7 +32,7 @@ use crate::sources::sink::Undeliverable;
 const FORWARD_DIR: &str = "forward";
 
 /// Stands for the ingest nodes among the sources of the log. Names of sources have no colon.
-const ACKNOWLEDGED: &str = "forward:acknowledged";
+pub(crate) const ACKNOWLEDGED: &str = "forward:acknowledged";
 
 /// Wait before an entry that found the disk full is tried again.
 const DISK_FULL_RETRY: Duration = Duration::from_secs(1);
@@ -363,6 +363,7 @@ impl Journal {
     }
 }
 
-fn spans(snapshot: &Snapshot) -> Vec<Span<'_>> {
+/// What a spool needs to see of a snapshot.
+pub(crate) fn spans(snapshot: &Snapshot) -> Vec<Span<'_>> {
     snapshot.pieces.iter().map(|piece| Span { number: piece.number(), batches: piece.batches() }).collect()
 }

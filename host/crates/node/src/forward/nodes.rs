@@ -168,6 +168,7 @@ impl Nodes {
         let Some(time) = self.peers.get(index).and_then(|peer| peer.client.node_time()) else { return };
         let then_ms = (self.now_ms)().saturating_sub(time.read_at.elapsed().as_millis() as u64);
         let mut offsets = self.offsets.lock();
+        // The second that it said may be nearly over: rather ids that lie a little back than ahead.
         offsets.heard(index, time.ms, then_ms);
         self.metrics.forward_clock_offset.set(offsets.median() as f64 / 1e3);
     }

@@ -147,15 +147,17 @@ impl Shipper {
     }
 }
 
-struct Read {
-    batches: Vec<Batch>,
+/// A part of the journal.
+pub(crate) struct Read {
+    pub(crate) batches: Vec<Batch>,
     /// Records that could not be read.
-    lost: u64,
-    spoilt: Option<String>,
+    pub(crate) lost: u64,
+    /// Why not.
+    pub(crate) spoilt: Option<String>,
 }
 
 /// Reads a part of the journal; what may have been sent before is flagged.
-fn read(piece: &Piece, range: std::ops::Range<usize>, old: bool) -> Read {
+pub(crate) fn read(piece: &Piece, range: std::ops::Range<usize>, old: bool) -> Read {
     let mut read = Read { batches: Vec::with_capacity(range.len()), lost: 0, spoilt: None };
     let mut buf = Vec::new();
     for view in piece.read(range, &mut buf) {

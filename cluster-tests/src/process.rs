@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -79,6 +79,11 @@ impl Node {
     /// `http://127.0.0.1:port`
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.address)
+    }
+
+    /// Its standard input, if the command piped it.
+    pub fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
     }
 
     /// Its process id.
@@ -191,7 +196,13 @@ pub fn get(url: &str) -> Result<(u16, Vec<u8>)> {
 
 /// POST: status and body.
 pub fn post(url: &str, content_type: &str, body: &[u8]) -> Result<(u16, Vec<u8>)> {
-    let request = agent().post(url).header("content-type", content_type);
+    post_with(url, &[("content-type", content_type)], body)
+}
+
+/// POST with headers: status and body.
+pub fn post_with(url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<(u16, Vec<u8>)> {
+    let request =
+        headers.iter().fold(agent().post(url), |request, (name, value)| request.header(*name, *value));
     answer(request.send(body).with_context(|| format!("POST {url}"))?)
 }
 

@@ -16,7 +16,7 @@ use super::tree::{SourceFile, Tree};
 const PAGE: &str = "docs/FORMATS.md";
 
 /// Files that decide what bytes look like: each must be named on the page.
-const FORMATS: [&str; 34] = [
+const FORMATS: [&str; 35] = [
     "host/crates/record/src/codec.rs",
     "host/crates/api/src/wire/batch.rs",
     "host/crates/api/src/auth/key.rs",
@@ -35,6 +35,7 @@ const FORMATS: [&str; 34] = [
     "host/crates/storage/src/ingest_log/frame.rs",
     "host/crates/storage/src/ingest_log/entry.rs",
     "host/crates/storage/src/ingest_log/footer.rs",
+    "host/crates/storage/src/key_file/entry.rs",
     "host/crates/segment/src/envelope.rs",
     "host/crates/segment/src/token.rs",
     "host/crates/segment/src/fuse.rs",

@@ -18,8 +18,13 @@ const EXAMPLES: &str = "\
 A record counts as sent when a node has it on its disk. Without --source it reads its
 standard input and ends with it. A source is named as its plugin, without `-source`.
 
+With --data-dir records are kept on this disk until a node has acknowledged them, and sent
+by the next start if need be. Standard input without it is kept in memory alone: while no
+node takes records it is not read, and what was read is lost when the process is killed.
+
 Examples:
   ./service | weir forward --topic shop http://127.0.0.1:7650
+  ./service | weir forward --topic shop --data-dir /var/lib/weir http://a:7650 http://b:7650
   weir testsvc | weir forward --topic load --label env=test http://a:7650 http://b:7650
   weir forward -c forwarder.toml";
 
@@ -39,6 +44,15 @@ pub(crate) struct Forward {
     /// Plugin that brings the records
     #[arg(long, value_name = "PLUGIN", default_value = STDIN_SOURCE)]
     source: String,
+    /// Where to keep records until they are acknowledged
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// How much may be kept; 1GiB when not given
+    #[arg(long, value_name = "SIZE")]
+    spool_bytes: Option<String>,
+    /// What happens when it is full: `block` reads no more, `drop-oldest` drops and counts
+    #[arg(long, value_name = "block|drop-oldest")]
+    on_full: Option<String>,
     /// One setting: of the source (`grants.…`, `config.…`), or of the node. May be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -58,6 +72,19 @@ fn overlays(args: &Forward) -> Result<Vec<Overlay>, Failure> {
     if !args.urls.is_empty() {
         overlays.push(Overlay::exact("URL", &["forward", "to"], json!(args.urls)));
     }
+    let spool = [
+        ("--data-dir", ["node", "data_dir"], &args.data_dir),
+        ("--spool-bytes", ["forward", "spool"], &args.spool_bytes),
+        ("--on-full", ["forward", "on_full"], &args.on_full),
+    ];
+    let given = spool.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value.as_ref()?)));
+    let given: Vec<Overlay> =
+        given.map(|(flag, key, value)| Overlay::exact(flag, &key, json!(value))).collect();
+    if args.config.is_none() && args.source == STDIN_SOURCE && given.is_empty() {
+        // A pipe leaves nothing in the directory where it was started, unless it is told to.
+        overlays.push(Overlay::exact("weir forward", &["forward", "spool"], json!("off")));
+    }
+    overlays.extend(given);
     if args.config.is_some() {
         overlays.extend(sets(&args.set)?);
         return Ok(overlays);
@@ -95,7 +122,7 @@ mod tests {
     use std::path::Path;
 
     use clap::Parser as _;
-    use weir_node::config::{Input, Loaded};
+    use weir_node::config::{Input, Loaded, OnFull};
 
     use super::*;
 
@@ -128,6 +155,27 @@ mod tests {
         assert_eq!((source.name.as_str(), source.plugin.as_str()), ("stdin", "stdin-source"));
         assert_eq!(format!("{:?}", source.stream), "topic=shop a=b=c env=prod");
         assert!(source.grants.stdin);
+    }
+
+    #[test]
+    fn a_pipe_has_a_spool_when_it_is_told_where_and_other_sources_always() {
+        for (line, bytes, on_full) in [
+            ("forward http://a:1", None, None),
+            ("forward --set forward.spool=32MiB http://a:1", Some(32 << 20), Some(OnFull::Block)),
+            ("forward --data-dir d http://a:1", Some(1 << 30), Some(OnFull::Block)),
+            ("forward --spool-bytes 64MiB http://a:1", Some(64 << 20), Some(OnFull::Block)),
+            ("forward --on-full drop-oldest http://a:1", Some(1 << 30), Some(OnFull::DropOldest)),
+            ("forward --source file-source http://a:1", Some(1 << 30), Some(OnFull::Block)),
+            ("forward --source file-source --spool-bytes off http://a:1", None, None),
+        ] {
+            let loaded = loaded(line);
+            assert_eq!(loaded.problems, [], "{line}");
+            let config = loaded.config.unwrap();
+            let spool = config.forward_spool;
+            assert_eq!((spool.map(|s| s.bytes), spool.map(|s| s.on_full)), (bytes, on_full), "{line}");
+            let dir = if line.contains("--data-dir") { "/w/d" } else { "/w/weir-data" };
+            assert_eq!(config.data_dir, Path::new(dir));
+        }
     }
 
     #[test]

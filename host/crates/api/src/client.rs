@@ -11,16 +11,18 @@ mod peer;
 mod query;
 mod tail;
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use weir_record::{Batch, Stream, limits};
@@ -78,12 +80,22 @@ pub struct IngestParams<'a> {
     pub key: Option<&'a str>,
 }
 
+/// What a node's clock said in an answer, good or bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeTime {
+    /// Unix milliseconds, of whole seconds.
+    pub ms: u64,
+    /// When the answer was there.
+    pub read_at: Instant,
+}
+
 /// A node, as seen from outside. Cheap to clone; clones share connections.
 #[derive(Debug, Clone)]
 pub struct Client {
     base: Base,
     http: legacy::Client<HttpConnector, Full<Bytes>>,
     options: ClientOptions,
+    time: Arc<Mutex<Option<NodeTime>>>,
 }
 
 type Header = (HeaderName, HeaderValue);
@@ -100,12 +112,17 @@ impl Client {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_millis(limits::HTTP_CLIENT_POOL_MS_MAX))
             .build(connector);
-        Ok(Client { base, http, options })
+        Ok(Client { base, http, options, time: Arc::default() })
     }
 
     /// The URL of the node.
     pub fn url(&self) -> &str {
         self.base.url()
+    }
+
+    /// What the node's clock said in the last answer that had a date. `None` before the first.
+    pub fn node_time(&self) -> Option<NodeTime> {
+        *self.time.lock()
     }
 
     /// Starts a query. The answer comes in chunks; see [`QueryBody`].
@@ -231,6 +248,7 @@ impl Client {
         let answer = sent
             .map_err(|_| ClientError::timeout(self.url(), head_timeout))?
             .map_err(|error| ClientError::of_request(self.url(), &error))?;
+        self.read_time(&answer);
         let status = answer.status();
         if status.is_success() {
             return Ok(answer);
@@ -249,6 +267,15 @@ impl Client {
             },
         };
         Err(ClientError::Refused { url: self.url().into(), status: status.as_u16(), error, retry_after_s })
+    }
+
+    fn read_time(&self, answer: &http::Response<Incoming>) {
+        let date = answer.headers().get(DATE).and_then(|value| value.to_str().ok());
+        let time = date.and_then(|text| httpdate::parse_http_date(text).ok());
+        if let Some(since) = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok()) {
+            let read = NodeTime { ms: since.as_millis() as u64, read_at: Instant::now() };
+            *self.time.lock() = Some(read);
+        }
     }
 
     async fn collect(&self, answer: http::Response<Incoming>) -> Result<Bytes, ClientError> {

@@ -19,7 +19,7 @@ use crate::handover::Handover;
 use crate::metrics::Metrics;
 
 /// Event times are bounded by this when retention keeps everything: ten years.
-const RETENTION_UNBOUNDED_MS: u64 = 10 * 365 * 24 * 3600 * 1000;
+pub(crate) const RETENTION_UNBOUNDED_MS: u64 = 10 * 365 * 24 * 3600 * 1000;
 
 /// Takes entries to the committer. One per node.
 pub(crate) struct Ingest {

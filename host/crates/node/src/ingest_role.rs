@@ -12,8 +12,7 @@ use weir_storage::committer::CommitObserver;
 use weir_storage::ingest_log::Committed;
 use weir_storage::poison::Poison;
 use weir_storage::{
-    Backlog, BacklogRecovery, Committer, CommitterOptions, DataDir, IngestLog, LogOptions, OriginsDir,
-    Recovery, Sealer, UnitRules,
+    Backlog, Committer, CommitterOptions, DataDir, IngestLog, LogOptions, OriginsDir, Sealer, UnitRules,
 };
 
 use crate::announce::Announced;
@@ -22,6 +21,7 @@ use crate::config::Config;
 use crate::handover::Handover;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
+use crate::recovered;
 use crate::run::RunError;
 use crate::sealing::Sealing;
 use crate::snapshots::HeldByIngest;
@@ -62,7 +62,8 @@ impl IngestRole {
         let (log, recovery) = IngestLog::open(data_dir.disk(), data_dir.path(), options)?;
         let reader = log.reader();
         let (backlog, found) = Backlog::open(data_dir.disk(), data_dir.path(), &reader)?;
-        tell_recovery(data_dir, &recovery, &found, metrics);
+        recovered::tell_log(&recovery, "ingest log", metrics);
+        recovered::tell_moved(&found.quarantined, metrics);
         let backlog = Arc::new(backlog);
         let tails =
             Tails::start(data_dir.node(), fastrand::u64(..), reader.clone()).map_err(RunError::Start)?;
@@ -119,24 +120,6 @@ impl IngestRole {
         };
         sealing.run(self.sealer, stop.clone())
     }
-}
-
-/// What recovery found, one line each: the operator should not have to look for it.
-fn tell_recovery(data_dir: &DataDir, recovery: &Recovery, backlog: &BacklogRecovery, metrics: &Metrics) {
-    let moved = data_dir.quarantined().iter().chain(&recovery.quarantined).chain(&backlog.quarantined);
-    for moved in moved {
-        metrics.quarantined.inc();
-        tracing::warn!("quarantined: {moved}");
-    }
-    for damaged in &recovery.damaged {
-        metrics.damaged_frames.inc();
-        let file = damaged.file.display();
-        tracing::error!(%file, damaged.offset, damaged.bytes, "damaged: records in these bytes are lost");
-    }
-    if recovery.truncated_bytes > 0 {
-        tracing::info!(bytes = recovery.truncated_bytes, "cut off a torn tail: it was never acknowledged");
-    }
-    tracing::info!(recovery.pieces, recovery.records, "ingest log opened");
 }
 
 /// Commits as metrics and as news for live tails and for sealing, and the end of them as the end of the node.

@@ -23,6 +23,16 @@ pub(crate) struct Metrics {
     pub(crate) rejected: IntCounterVec,
     /// Records taken as `received` or from the fast port, and then not stored.
     pub(crate) received_lost: IntCounter,
+    /// Records that ingest nodes have acknowledged to the journal.
+    pub(crate) forward_records: IntCounter,
+    /// Rounds over all ingest nodes in which none took a request.
+    pub(crate) forward_retries: IntCounter,
+    /// Records dropped from the journal, by reason; see [`Metrics::forward_dropped`].
+    forward_dropped: IntCounterVec,
+    /// Bytes in the journal that no ingest node has acknowledged.
+    pub(crate) forward_spool_bytes: IntGauge,
+    /// What the ingest nodes' clocks are ahead of this machine's, when that is too much to go by its own.
+    pub(crate) forward_clock_offset: Gauge,
     /// Open connections that send lines, by port: `fast` or `durable`.
     pub(crate) tcp_connections: IntGaugeVec,
     /// Connections refused because too many were open, likewise.
@@ -185,6 +195,25 @@ impl Metrics {
                 "weir_received_lost_records_total",
                 "Records taken without waiting for the disk, and then not stored.",
             ),
+            forward_records: list.counter(
+                "weir_forward_sent_records_total",
+                "Records of the spool that ingest nodes acknowledged.",
+            ),
+            forward_retries: list.counter(
+                "weir_forward_retries_total",
+                "Rounds over all ingest nodes in which none took a request.",
+            ),
+            forward_dropped: list.counters(
+                "weir_forward_dropped_records_total",
+                "Records of the spool that were dropped: it was full, they were too old, or damaged.",
+                &["reason"],
+            ),
+            forward_spool_bytes: list
+                .gauge("weir_forward_spool_bytes", "Bytes that wait in the spool for an ingest node."),
+            forward_clock_offset: list.add(Gauge::new(
+                "weir_forward_clock_offset_seconds",
+                "What the clocks of the ingest nodes are ahead of a wrong one here; 0 while it is right.",
+            )),
             tcp_connections: list.gauges(
                 "weir_tcp_connections",
                 "Open connections that send lines.",
@@ -276,6 +305,13 @@ impl Metrics {
         let topic = self.bounded_topic(topic);
         self.records_in.with_label_values(&[source, &topic]).inc_by(records);
         self.bytes_in.with_label_values(&[source, &topic]).inc_by(bytes);
+    }
+
+    /// Counts records dropped from the journal: `full`, `too_old` or `damaged`.
+    pub(crate) fn forward_dropped(&self, reason: &str, records: u64) {
+        if records > 0 {
+            self.forward_dropped.with_label_values(&[reason]).inc_by(records);
+        }
     }
 
     /// The Prometheus text format, version 0.0.4.

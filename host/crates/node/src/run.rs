@@ -15,19 +15,23 @@ use weir_record::Stream;
 use weir_record::limits::QUERY_MEMORY_BYTES_MAX;
 use weir_record::stream::DEFAULT_TOPIC;
 use weir_replication::StoreNode;
-use weir_storage::{DataDir, Store, StoreOptions};
+use weir_storage::{DataDir, KeyFile, Store, StoreOptions};
 
 use crate::EmbeddedPlugin;
 use crate::announce::Announced;
 use crate::backend::NodeBackend;
+use crate::clock;
 use crate::config::{Config, Listen};
-use crate::forward::RemoteSink;
+use crate::forward::Forward;
+use crate::forward::backend::ForwardBackend;
 use crate::idempotency::Answers;
 use crate::ingest_role::IngestRole;
+use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::peers::Peers;
 use crate::pulling::Pulling;
 use crate::queries::{Local, Planner, Queries};
+use crate::recovered;
 use crate::remember;
 use crate::serving::Serving;
 use crate::shutdown::{Signals, leave_on_second};
@@ -63,6 +67,9 @@ pub enum RunError {
     /// The ingest log cannot be opened.
     #[error(transparent)]
     Log(#[from] weir_storage::LogError),
+    /// The file of `Idempotency-Key`s cannot be opened.
+    #[error(transparent)]
+    Keys(#[from] weir_storage::KeyFileError),
     /// The address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] weir_api::BindError),
@@ -131,6 +138,7 @@ async fn start(options: RunOptions) -> Result<(), RunError> {
 async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) -> Result<(), RunError> {
     let config = &options.config;
     let data_dir = DataDir::open(&config.data_dir, fastrand::u64(..))?;
+    recovered::tell_moved(data_dir.quarantined(), &metrics);
     let listen = config.listen.api.ok_or_else(|| RunError::Sources("a node needs listen.api".into()))?;
     let server = Server::bind(listen, ServerOptions::default())?;
     let line_ports = line_ports(config.listen)?;
@@ -154,6 +162,15 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         ingest: ingest_role.as_ref().map(IngestRole::held),
         store: store.clone(),
         announced: Arc::clone(&announced),
+    };
+    let intake = match &ingest_role {
+        Some(role) => {
+            let (keys, moved) = KeyFile::open(data_dir.disk(), data_dir.path(), clock::now_ms())?;
+            recovered::tell_moved(&moved, &metrics);
+            let answers = Answers::new(keys, failed.clone());
+            Some(Intake { ingest: role.ingest.clone(), answers })
+        }
+        None => None,
     };
     let engine = Engine::new(EngineOptions { workers: cores(), memory_bytes_max: QUERY_MEMORY_BYTES_MAX })
         .map_err(RunError::Start)?;
@@ -188,14 +205,13 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     let runtime = plugin_runtime(Some(data_dir.plugins_dir()))?;
     let sources = Sources::new(config, &options.embedded, runtime, metrics.clone());
     let backend = Arc::new(NodeBackend {
-        ingest: ingest.clone(),
+        intake,
         handover: handover.clone(),
         queries: Queries::new(local, planner.clone(), metrics.clone()),
         tails: Merged::new(tails, peers.clone(), data_dir.node()),
         holder,
         serving,
         sources: sources.clone(),
-        answers: Answers::default(),
         metrics: metrics.clone(),
         replicates: has_others || config.roles.store,
         data_dir: data_dir.path().to_owned(),
@@ -244,10 +260,17 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         tasks.spawn(remember::keep(planner, data_dir.path().to_owned(), stop.clone()));
     }
 
-    let sink: Option<Arc<dyn Sink>> = match (&ingest, config.forward_to.is_empty()) {
-        (_, false) => Some(Arc::new(RemoteSink::new(&config.forward_to, stop.clone())?)),
-        (Some(ingest), true) => Some(Arc::new(LocalSink::new(ingest.clone(), "source", stop.clone()))),
-        (None, true) => None,
+    let mut forward = match config.forward_to.as_slice() {
+        [] => None,
+        _ => Some(Forward::start(config, Some(&data_dir), metrics.clone(), &stop).await?),
+    };
+    let sink: Option<Arc<dyn Sink>> = match (&mut forward, &ingest) {
+        (Some(forward), _) => {
+            cursors = std::mem::take(&mut forward.cursors);
+            Some(forward.sink())
+        }
+        (None, Some(ingest)) => Some(Arc::new(LocalSink::new(ingest.clone(), "source", stop.clone()))),
+        (None, None) => None,
     };
     let source_tasks = sink.map(|sink| sources.start(&sink, cursors, &stop)).unwrap_or_default();
     backend.ready.store(true, Ordering::Release);
@@ -268,6 +291,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
             None
         }
         reason = has_failed.wait_for(Option::is_some) => reason.ok().and_then(|reason| reason.clone()),
+        reason = journal_failed(forward.as_ref()) => Some(reason),
     };
     if let Some(reason) = failure {
         // Nothing is acknowledged any more, so there is nothing to drain.
@@ -279,6 +303,9 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     stop.cancel();
     finish(source_tasks, "a source").await;
     finish(lines, "a connection that sends lines").await;
+    if let Some(forward) = forward {
+        forward.close(DRAIN).await;
+    }
     let _ = tokio::time::timeout(DRAIN, serving).await;
     finish(tasks, "a role").await;
     let closed = tokio::task::spawn_blocking(move || ingest.iter().for_each(|ingest| ingest.close())).await;
@@ -344,25 +371,50 @@ fn retention_ms(config: &Config) -> u64 {
 /// A process that only ships what its sources bring.
 async fn forwarder(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) -> Result<(), RunError> {
     let config = &options.config;
-    let runtime = plugin_runtime(None)?;
-    let sources = Sources::new(config, &options.embedded, runtime, metrics);
+    // Without a spool a forwarder leaves no trace on the disk.
+    let data_dir =
+        config.forward_spool.map(|_| DataDir::open(&config.data_dir, fastrand::u64(..))).transpose()?;
+    recovered::tell_moved(data_dir.iter().flat_map(DataDir::quarantined), &metrics);
+    let runtime = plugin_runtime(data_dir.as_ref().map(DataDir::plugins_dir))?;
+    let sources = Sources::new(config, &options.embedded, runtime, metrics.clone());
     let stop = CancellationToken::new();
-    let sink: Arc<dyn Sink> = Arc::new(RemoteSink::new(&config.forward_to, stop.clone())?);
-    let mut tasks = sources.start(&sink, std::collections::BTreeMap::new(), &stop);
+    let server = config.listen.api.map(|api| Server::bind(api, ServerOptions::default())).transpose()?;
+    let mut forward = Forward::start(config, data_dir.as_ref(), metrics.clone(), &stop).await?;
+    let cursors = std::mem::take(&mut forward.cursors);
+    let mut tasks = sources.start(&forward.sink(), cursors, &stop);
+    if let Some(server) = server {
+        // Where it was asked for it is told, although a forwarder is else silent.
+        eprintln!("listening on http://{}", server.address());
+        let backend = ForwardBackend { sources: sources.clone(), metrics: metrics.clone() };
+        tokio::spawn(server.serve(Arc::new(backend), stop.clone()));
+    }
+    let finished = async {
+        all(&mut tasks).await;
+        forward.drained().await;
+    };
+    let drained = CancellationToken::new();
     tokio::select! {
-        () = all(&mut tasks) => {}
+        () = finished => {}
+        reason = forward.failed() => return Err(RunError::LogFailed(reason)),
         name = signals.next() => {
             tracing::info!(signal = name, "stopping: send it again to leave at once");
-            let drained = CancellationToken::new();
             leave_on_second(signals, drained.clone());
             stop.cancel();
             finish(tasks, "a source").await;
-            drained.cancel();
         }
     }
+    forward.close(DRAIN).await;
+    drained.cancel();
     match sources.failures().first() {
         Some((name, error)) => Err(RunError::Sources(format!("source {name}: {error}"))),
         None => Ok(()),
+    }
+}
+
+async fn journal_failed(forward: Option<&Forward>) -> String {
+    match forward {
+        Some(forward) => forward.failed().await,
+        None => std::future::pending().await,
     }
 }
 

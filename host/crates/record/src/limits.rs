@@ -227,6 +227,8 @@ pub const IDEMPOTENCY_KEYS_MAX: usize = 65_536;
 pub const IDEMPOTENCY_KEY_AGE_MS_MAX: u64 = 24 * 3600 * 1000;
 /// An `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
+/// The file that knows them, before it is written anew.
+pub const IDEMPOTENCY_FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// A cluster key, decoded: the least that keeps a secret, and more than anybody needs.
 pub const CLUSTER_KEY_BYTES_MIN: usize = 32;
@@ -463,3 +465,27 @@ pub const SOURCES_MAX: usize = 1024;
 pub const FORWARD_BACKOFF_MS_MIN: u64 = 200;
 /// See [`FORWARD_BACKOFF_MS_MIN`].
 pub const FORWARD_BACKOFF_MS_MAX: u64 = 10_000;
+/// Requests that a forwarder has under way at once.
+pub const FORWARD_INFLIGHT_MAX: usize = 4;
+/// Frames of the journal that one of them carries, in bytes, unless a single frame is larger.
+pub const FORWARD_PARCEL_BYTES: u64 = 2 << 20;
+/// Batches that one of them carries, unless a single frame holds more.
+pub const FORWARD_PARCEL_BATCHES: usize = 4096;
+/// Smallest spool: what is under way at once, the piece being written and one more entry fit twice, so that the
+/// oldest can always be dropped.
+pub const FORWARD_SPOOL_BYTES_MIN: u64 = 16 << 20;
+/// Pieces into which a full spool is divided, unless they become larger than those of an ingest log.
+pub const FORWARD_SPOOL_PIECES: u64 = 8;
+/// What a batch is counted beyond its payloads in a spool: its head, and so much per record.
+pub const FORWARD_BATCH_BYTES: u64 = 128;
+/// See [`FORWARD_BATCH_BYTES`].
+pub const FORWARD_RECORD_BYTES: u64 = 3;
+/// How often a forwarder writes down how far its journal was acknowledged.
+pub const FORWARD_CHECKPOINT_MS: u64 = 1_000;
+/// How far the clocks of the nodes may be off before a forwarder goes by theirs: what they say comes in whole
+/// seconds, and takes its time.
+pub const FORWARD_CLOCK_TOLERANCE_MS: u64 = 5_000;
+/// Longest wait for the clocks of the nodes before the first id is made.
+pub const FORWARD_CLOCK_WAIT_MS: u64 = 2_000;
+/// How often a forwarder repeats that something goes on being wrong.
+pub const FORWARD_SAY_MS: u64 = 60_000;

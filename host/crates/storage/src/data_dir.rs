@@ -6,6 +6,8 @@
 //! log/         the ingest log
 //! store/       the segments of a store
 //! origins/     sealed pieces of the log that stores have not yet taken
+//! forward/     the journal of a forwarder: an ingest log and a quarantine of its own
+//! keys         answers to requests with an `Idempotency-Key`
 //! quarantine/  what did not belong where it was found
 //! plugins/     compiled plugins, a cache
 //! known-origins

@@ -80,7 +80,7 @@ impl ClientError {
         matches!(self.code(), Some("origin_gone" | "snapshot_gone"))
     }
 
-    /// The code of a refusal, for programs.
+    /// What the node calls the error, for programs. `None` when no node has answered.
     pub fn code(&self) -> Option<&str> {
         match self {
             ClientError::Refused { error, .. } => Some(&error.code),

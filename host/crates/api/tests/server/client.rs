@@ -56,6 +56,18 @@ async fn what_is_sent_is_found_again() {
 }
 
 #[tokio::test]
+async fn what_the_clock_of_the_node_says_is_known_from_any_answer() {
+    let server = run(ServerOptions::default());
+    let client = client_of(&server);
+    assert_eq!(client.node_time(), None);
+    let now_ms = || std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
+    let refused = client.ingest_batches(1, &[], Durability::Stored).await.unwrap_err();
+    assert_eq!(refused.code(), Some("bad_batch"));
+    let time = client.node_time().unwrap();
+    assert!(time.ms.abs_diff(now_ms()) <= 10_000 && time.ms.is_multiple_of(1_000), "{time:?}");
+}
+
+#[tokio::test]
 async fn an_answer_that_lacks_something_is_known_in_every_format() {
     let server = run(ServerOptions::default());
     server.ingest(b"one\n").await;

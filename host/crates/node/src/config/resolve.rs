@@ -13,7 +13,8 @@ use crate::config::cluster;
 use crate::config::kind::Simple;
 use crate::config::place::{Gravity, Place, Problems, did_you_mean, join_path};
 use crate::config::resolved::{
-    Config, Durability, FilesGrant, Grants, Listen, OnTrap, PluginConfig, Roles, SourceConfig, StorageConfig,
+    Config, Durability, FilesGrant, Grants, Listen, OnFull, OnTrap, PluginConfig, Roles, SourceConfig, Spool,
+    StorageConfig,
 };
 use crate::config::schema::INSECURE_PHRASE;
 
@@ -44,6 +45,9 @@ pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Proble
         roles: roles?,
         data_dir: path(settings.table("node")?.simple("data_dir")?)?,
         listen: listen?,
+        forward_spool: forward_spool(settings.table("forward")?, problems)
+            .ok()?
+            .filter(|_| !forward_to.is_empty()),
         forward_to,
         cluster: peers?,
         storage: storage(settings.table("storage")?)?,
@@ -135,6 +139,26 @@ fn forward_to(settings: &Table, roles: Option<Roles>, problems: &mut Problems) -
     urls
 }
 
+/// A setting that was wrong; that has been told.
+struct Told;
+
+fn forward_spool(table: &Table, problems: &mut Problems) -> Result<Option<Spool>, Told> {
+    let on_full = match table.simple("on_full").ok_or(Told)? {
+        Simple::Choice("drop-oldest") => OnFull::DropOldest,
+        _ => OnFull::Block,
+    };
+    match (table.simple("spool").ok_or(Told)?, on_full) {
+        (Simple::Bytes(bytes), on_full) => Ok(Some(Spool { bytes: *bytes, on_full })),
+        (_, OnFull::Block) => Ok(None),
+        (_, OnFull::DropOldest) => {
+            let text = "expected \"block\", got \"drop-oldest\" with forward.spool = \"off\"; give it a spool to drop from";
+            let place = &table.get("on_full").ok_or(Told)?.place;
+            problems.error(place, "forward.on_full", text);
+            Err(Told)
+        }
+    }
+}
+
 fn storage(table: &Table) -> Option<StorageConfig> {
     let Simple::Percent(full_at_percent) = *table.simple("full_at")? else { return None };
     let seal = table.table("seal")?;
@@ -149,7 +173,12 @@ fn source(named: &Named, known: &[&str], problems: &mut Problems) -> Option<Sour
     let path = join_path("sources", &named.name);
     let plugin = source_plugin(table, &path, known, problems);
     let stream = source_stream(named, table, &path, problems);
-    let durability = source_durability(table, &path, problems);
+    // Every node that is valid is a store or knows some, so none of these is too much to ask.
+    let durability = match table.simple("durability")? {
+        Simple::Choice("received") => Durability::Received,
+        Simple::Choice("stored") => Durability::Stored,
+        _ => Durability::Replicated,
+    };
     let grants = grants(table.table("grants")?);
     let config = match table.get("config").map(|item| &item.value) {
         Some(Checked::Free(node)) => node.to_json()?,
@@ -160,7 +189,7 @@ fn source(named: &Named, known: &[&str], problems: &mut Problems) -> Option<Sour
         name: named.name.clone(),
         plugin: plugin?,
         stream: stream?,
-        durability: durability?,
+        durability,
         grants: grants?,
         config,
         place: named.name_place.to_string(),
@@ -206,19 +235,6 @@ fn source_stream(named: &Named, table: &Table, path: &str, problems: &mut Proble
         Ok(stream) => Some(stream),
         Err(error) => {
             problems.error(place, &join_path(path, "topic"), error.to_string());
-            None
-        }
-    }
-}
-
-fn source_durability(table: &Table, path: &str, problems: &mut Problems) -> Option<Durability> {
-    match table.simple("durability")? {
-        Simple::Choice("received") => Some(Durability::Received),
-        Simple::Choice("stored") => Some(Durability::Stored),
-        _ => {
-            let text = "this version runs a single node; \"stored\" is the most it can give";
-            let place = &table.get("durability")?.place;
-            problems.add(Gravity::Refused, place, &join_path(path, "durability"), text.to_owned());
             None
         }
     }

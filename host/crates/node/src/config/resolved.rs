@@ -23,6 +23,8 @@ pub struct Config {
     pub forward_to: Vec<String>,
     /// The other nodes, and what this one owes them.
     pub cluster: Cluster,
+    /// What a forwarder keeps on disk until it is acknowledged. `None`: nothing.
+    pub forward_spool: Option<Spool>,
     /// Disk space and pieces.
     pub storage: StorageConfig,
     /// What is deleted, and when.
@@ -129,6 +131,24 @@ pub struct RetentionRule {
     pub age_ms: u64,
 }
 
+/// The journal of a forwarder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spool {
+    /// Bytes that may wait for an ingest node to acknowledge them.
+    pub bytes: u64,
+    /// What happens when they do.
+    pub on_full: OnFull,
+}
+
+/// What a forwarder does when its spool is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFull {
+    /// The sources wait: a plugin is not polled, standard input is not read.
+    Block,
+    /// The oldest records that are not under way are dropped, a piece of the journal at a time.
+    DropOldest,
+}
+
 /// One configured source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SourceConfig {
@@ -148,8 +168,8 @@ pub struct SourceConfig {
     pub place: String,
 }
 
-/// How far a batch must have come before it is acknowledged. `replicated` is refused by this version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How far a batch must have come before it is acknowledged; weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Durability {
     /// In the memory of an ingest node. Lost if that process dies.
     Received,

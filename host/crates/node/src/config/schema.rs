@@ -1,7 +1,9 @@
 //! Every setting there is, as data. Checking, defaults, suggestions, `weir config show` and the documentation
 //! are made from this one list.
 
-use weir_record::limits::{PIECE_BYTES_MAX, PIECE_BYTES_MIN, PLUGIN_CALL_MS_MAX, PLUGIN_MEMORY_BYTES_MAX};
+use weir_record::limits::{
+    FORWARD_SPOOL_BYTES_MIN, PIECE_BYTES_MAX, PIECE_BYTES_MIN, PLUGIN_CALL_MS_MAX, PLUGIN_MEMORY_BYTES_MAX,
+};
 
 /// One setting.
 #[derive(Debug)]
@@ -105,6 +107,7 @@ const CENTURY_MS: u64 = 36_525 * DAY_MS;
 const AGE: Kind = Kind::Duration(MINUTE_MS, CENTURY_MS);
 const SOCKET_OR_OFF: Kind = Kind::OrOff(&Kind::Socket);
 const SIZE: Kind = Kind::Bytes(1 << 20, 1 << 60);
+const SPOOL: Kind = Kind::OrOff(&Kind::Bytes(FORWARD_SPOOL_BYTES_MIN, 1 << 60));
 
 const fn table(path: &'static str, doc: &'static str) -> Key {
     Key { path, kind: Kind::Table, unset: Unset::Absent, support: Support::Now, doc }
@@ -170,6 +173,18 @@ pub static KEYS: &[Key] = &[
         "forward.to",
         Kind::List(&Kind::Url(&["http", "https", "tcp"])),
         "Ingest nodes to ship to; the next one is tried when one fails.",
+    ),
+    is(
+        "forward.spool",
+        SPOOL,
+        r#""1GiB""#,
+        "What may wait on disk, in `<data_dir>/forward`, while no ingest node takes it; the files are up to an eighth larger. With \"off\" records wait in memory, little of them, and sources that keep a position are refused.",
+    ),
+    is(
+        "forward.on_full",
+        Kind::Choice(&["block", "drop-oldest"]),
+        r#""block""#,
+        "When the spool is full: the sources wait, or the oldest records are dropped, counted and told.",
     ),
     but(NO_TLS, table("tls", "Certificates of every listener.")),
     optional("tls.cert", Kind::Path, "Certificate chain, PEM."),

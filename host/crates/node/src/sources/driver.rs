@@ -1,8 +1,10 @@
 //! Drives one source: open, poll, poll, …, close, and again after a failure.
 //!
 //! While one batch commits the next is polled; it is handed on only when the one before holds, so the cursor
-//! on disk never stands behind records that were not stored (`docs/decisions/0003`).
+//! on disk never stands behind records that were not stored (`docs/decisions/0003`). Batches without a cursor
+//! may overtake each other: where the way is long the sink takes several at once.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,8 +62,8 @@ enum Ended {
     Undeliverable(Undeliverable),
 }
 
-/// The batch handed on last, until it holds.
-type Pending = Option<JoinHandle<Result<(), Undeliverable>>>;
+/// The batches handed on last, until they hold.
+type Pending = VecDeque<JoinHandle<Result<(), Undeliverable>>>;
 
 impl SourceTask {
     /// Runs until the source has no more, is given up, or `stop` is cancelled.
@@ -106,7 +108,7 @@ impl SourceTask {
     }
 
     async fn life(&mut self, cursor: &mut Option<Vec<u8>>) -> Ended {
-        let mut pending: Pending = None;
+        let mut pending = Pending::new();
         let ended = match Source::open(&self.plugin, (self.options)(cursor.clone())).await {
             Ok(mut source) => {
                 self.status.opened();
@@ -118,7 +120,7 @@ impl SourceTask {
                 Err(ended) => ended,
             },
         };
-        match settle(&mut pending).await {
+        match settle(&mut pending, 0).await {
             Ok(()) => ended,
             Err(error) => Ended::Undeliverable(error),
         }
@@ -159,7 +161,7 @@ impl SourceTask {
         match polled {
             Polled::Records(taken) => self.hand_on(taken, cursor, pending).await,
             Polled::Idle { wait_ms } => {
-                settle(pending).await.map_err(Ended::Undeliverable)?;
+                settle(pending, 0).await.map_err(Ended::Undeliverable)?;
                 self.pause(Duration::from_millis(u64::from(wait_ms))).await
             }
             Polled::Finished => Err(Ended::Finished),
@@ -190,18 +192,21 @@ impl SourceTask {
         }
     }
 
-    /// Waits for the batch before, then starts to store this one.
+    /// Waits until the batches before leave room, then starts to store this one.
     async fn hand_on(
         &mut self,
         taken: Taken,
         cursor: &mut Option<Vec<u8>>,
         pending: &mut Pending,
     ) -> Result<(), Ended> {
-        settle(pending).await.map_err(Ended::Undeliverable)?;
+        let has_cursor = cursor.is_some() || taken.cursor.is_some();
+        let held = !taken.receipts.is_empty();
+        let others = if has_cursor { 0 } else { self.sink.in_flight_max(held).saturating_sub(1) };
+        settle(pending, others).await.map_err(Ended::Undeliverable)?;
         if taken.cursor.is_some() && !self.sink.keeps_cursors() {
             return Err(Ended::GivenUp(format!(
-                "source {}: plugin {} keeps a position, which a process without the ingest role cannot store in this version; \
-                 run it where `ingest` is among the roles",
+                "source {}: plugin {} keeps a position, and a forwarder without a spool has nowhere to store it; \
+                 give it one with forward.spool = \"1GiB\"",
                 self.config.name, self.config.plugin
             )));
         }
@@ -218,9 +223,14 @@ impl SourceTask {
         }
         let (records, bytes) =
             batches.iter().fold((0, 0), |(n, b), batch| (n + batch.count(), b + batch.payload_bytes()));
-        let deliver = self.sink.deliver(Entry { checkpoint, batches }, self.config.durability);
         let (status, receipts) = (self.status.clone(), taken.receipts);
-        *pending = Some(tokio::spawn(async move {
+        let entry = Entry { checkpoint, batches };
+        let deliver = if held {
+            self.sink.deliver_held(entry, self.config.durability)
+        } else {
+            self.sink.deliver(entry, self.config.durability)
+        };
+        pending.push_back(tokio::spawn(async move {
             deliver.await?;
             status.stored(records as u64, bytes as u64);
             for receipt in receipts {
@@ -246,11 +256,11 @@ impl SourceTask {
     }
 }
 
-async fn settle(pending: &mut Pending) -> Result<(), Undeliverable> {
-    match pending.take() {
-        None => Ok(()),
-        Some(task) => {
-            task.await.unwrap_or_else(|error| Err(Undeliverable(format!("the commit task ended: {error}"))))
-        }
+/// Waits until at most `others` of the batches handed on have yet to hold.
+async fn settle(pending: &mut Pending, others: usize) -> Result<(), Undeliverable> {
+    while pending.len() > others {
+        let Some(first) = pending.pop_front() else { break };
+        first.await.unwrap_or_else(|error| Err(Undeliverable(format!("the commit task ended: {error}"))))?;
     }
+    Ok(())
 }

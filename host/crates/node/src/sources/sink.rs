@@ -25,6 +25,23 @@ pub(crate) trait Sink: Send + Sync {
 
     /// Resolves once `entry` holds. Tries again, with the same ids, for as long as waiting can help.
     fn deliver(&self, entry: Entry, durability: Durability) -> BoxFuture<'static, Result<(), Undeliverable>>;
+
+    /// The same for an entry that a broker holds until its receipts are acknowledged: this process need not
+    /// keep it, so a journal would only cost.
+    fn deliver_held(
+        &self,
+        entry: Entry,
+        durability: Durability,
+    ) -> BoxFuture<'static, Result<(), Undeliverable>> {
+        self.deliver(entry, durability)
+    }
+
+    /// How many entries without a cursor one source may have under way, at least one: those that a broker holds
+    /// too, or the others. Entries with a cursor never overtake each other (`docs/decisions/0003`).
+    fn in_flight_max(&self, held: bool) -> usize {
+        let _ = held;
+        1
+    }
 }
 
 /// An entry that will never hold in this process. Its cursor was not stored: the next process repeats it.
@@ -61,7 +78,8 @@ impl Sink for LocalSink {
         let (ingest, from, stop) = (self.ingest.clone(), self.from, self.stop.clone());
         // A cursor is always waited for: after an entry that failed, the log takes nothing more of its source
         // until somebody who knows resumes it.
-        let durability = if entry.checkpoint.is_some() { Durability::Stored } else { durability };
+        let durability =
+            if entry.checkpoint.is_some() { durability.max(Durability::Stored) } else { durability };
         Box::pin(async move {
             let mut said = false;
             loop {

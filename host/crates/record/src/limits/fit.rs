@@ -53,3 +53,9 @@ const _: () = assert!(STORE_SEGMENT_BYTES_DEFAULT <= SEGMENT_PAYLOAD_BYTES_MAX);
 // Every retention class fits the first page of a listing, and an event of any kind does many times over.
 const _: () = assert!(WATERMARKS_MAX * (NAME_BYTES_MAX + 16) <= CHANGES_BYTES_MAX / 8);
 const _: () = assert!(TRANSFER_BACKOFF_MS_MIN <= TRANSFER_BACKOFF_MS_MAX && TAKEOVER_MS <= CLAIM_MS);
+const _: () = assert!(
+    2 * (IDEMPOTENCY_KEYS_MAX * (IDEMPOTENCY_KEY_BYTES_MAX + 64)) as u64 <= IDEMPOTENCY_FILE_BYTES_MAX
+);
+const _: () = assert!(FRAME_BYTES_MAX as u64 + FORWARD_PARCEL_BYTES <= HTTP_BODY_BYTES_MAX as u64);
+const _: () = assert!(2 * FORWARD_PARCEL_BYTES * (FORWARD_INFLIGHT_MAX as u64) <= FORWARD_SPOOL_BYTES_MIN);
+const _: () = assert!(FORWARD_CLOCK_TOLERANCE_MS < EVENT_TIME_AHEAD_MS_MAX);

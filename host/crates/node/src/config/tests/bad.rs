@@ -199,9 +199,25 @@ fn what_this_version_cannot_do_is_refused_where_ignoring_it_would_be_unsafe() {
             "weir.toml:5:2: auth: this version has no tokens yet",
             "weir.toml:7:1: cluster.gossip: this version has no gossip yet; name the other nodes in cluster.peers",
             "weir.toml:8:10: cluster.peers: https://b: this version has no TLS yet; name an http:// address",
-            "weir.toml:11:14: sources.a.durability: this version runs a single node; \"stored\" is the most it can give",
             "weir.toml:13:7: forward.to: https://a: this version has no TLS yet; ship to an http:// address on a network you trust",
             "weir.toml:13:20: forward.to: tcp://b:1: this version ships over HTTP alone; name the peer's API, such as http://host:7650",
+        ],
+    );
+}
+
+#[test]
+fn what_a_memory_cannot_give_is_refused() {
+    check(
+        "[forward]\nto = [\"http://a\"]\nspool = \"off\"\non_full = \"drop-oldest\"",
+        &[
+            "weir.toml:4:11: forward.on_full: expected \"block\", got \"drop-oldest\" with forward.spool = \"off\"; give it a spool to drop from",
+        ],
+    );
+    check(
+        "[forward]\nto = [\"http://a\"]\nspool = \"1MiB\"\non_full = \"drop\"",
+        &[
+            "weir.toml:3:9: forward.spool: expected a size from \"16MiB\" to \"1048576TiB\", or \"off\", got \"1MiB\"",
+            "weir.toml:4:11: forward.on_full: expected one of \"block\", \"drop-oldest\", got \"drop\"",
         ],
     );
 }

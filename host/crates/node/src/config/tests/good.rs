@@ -19,7 +19,6 @@ fn the_configuration_of_the_contract_has_no_error() {
             (Gravity::Refused, "cluster.join"),
             (Gravity::NotYet, "policy.filters"),
             (Gravity::Refused, "sources.orders.plugin"),
-            (Gravity::Refused, "sources.orders.durability"),
             (Gravity::Refused, "sources.orders.grants.amqp"),
         ]
     );
@@ -152,6 +151,22 @@ fn a_forwarder_opens_no_port_of_its_own_unless_told() {
     assert_eq!((alone.listen.api, alone.listen.fast, alone.listen.durable), (None, None, None));
     let told = config(&format!("{text}[listen]\napi = \"localhost:0\"\n"));
     assert_eq!(told.listen.api, Some("127.0.0.1:0".parse().unwrap()));
+}
+
+#[test]
+fn a_forwarder_has_a_spool_unless_told_and_may_ask_for_copies_it_does_not_hold() {
+    let spool_of = |forward: &str| {
+        config(&format!("[node]\nroles = [\"forward\"]\n[forward]\nto = [\"http://a\"]\n{forward}"))
+            .forward_spool
+    };
+    assert_eq!(spool_of(""), Some(Spool { bytes: 1 << 30, on_full: OnFull::Block }));
+    let dropping = spool_of("spool = \"64MiB\"\non_full = \"drop-oldest\"");
+    assert_eq!(dropping, Some(Spool { bytes: 64 << 20, on_full: OnFull::DropOldest }));
+    assert_eq!(spool_of("spool = \"off\""), None);
+    assert_eq!(config("").forward_spool, None);
+    let source =
+        "[sources.a]\nplugin = \"file-source\"\ndurability = \"replicated\"\n[forward]\nto = [\"http://a\"]";
+    assert_eq!(config(source).sources[0].durability, Durability::Replicated);
 }
 
 #[test]

@@ -1,0 +1,74 @@
+//! What a process that only forwards answers over HTTP: its metrics, its plugins, and whether it is ready.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use weir_api::backend::{
+    ApiError, Backend, Durability, ErrorKind, HistogramAnswer, HistogramRequest, IngestRequest, Ingested,
+    PluginInfo, QueryAnswer, QueryRequest, StreamInfo, TailAnswer, TailRequest,
+};
+
+use crate::clock;
+use crate::metrics::Metrics;
+use crate::sources::Sources;
+
+/// A forwarder, as the server sees it.
+pub(crate) struct ForwardBackend {
+    pub(crate) sources: Arc<Sources>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Backend for ForwardBackend {
+    fn ingest(&self, _request: IngestRequest) -> BoxFuture<'_, Result<Ingested, ApiError>> {
+        Box::pin(async { Err(elsewhere()) })
+    }
+
+    fn query(&self, _request: QueryRequest) -> BoxFuture<'_, Result<QueryAnswer, ApiError>> {
+        Box::pin(async { Err(elsewhere()) })
+    }
+
+    fn tail(&self, _request: TailRequest) -> BoxFuture<'_, Result<TailAnswer, ApiError>> {
+        Box::pin(async { Err(elsewhere()) })
+    }
+
+    fn histogram(&self, _request: HistogramRequest) -> BoxFuture<'_, Result<HistogramAnswer, ApiError>> {
+        Box::pin(async { Err(elsewhere()) })
+    }
+
+    fn streams(&self) -> BoxFuture<'_, Result<Vec<StreamInfo>, ApiError>> {
+        Box::pin(async { Err(elsewhere()) })
+    }
+
+    fn plugins(&self) -> BoxFuture<'_, Result<Vec<PluginInfo>, ApiError>> {
+        Box::pin(async move { Ok(self.sources.plugins()) })
+    }
+
+    fn metrics(&self) -> String {
+        self.sources.refresh();
+        self.metrics.text()
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn reload(&self) -> BoxFuture<'_, Result<(), ApiError>> {
+        Box::pin(async {
+            Err(ApiError::new(ErrorKind::NotYet, "not_yet", "reloading comes with a later version")
+                .hint("restart the process: nothing in its spool is lost"))
+        })
+    }
+
+    fn durability_max(&self) -> Durability {
+        Durability::Replicated
+    }
+
+    fn now_ms(&self) -> u64 {
+        clock::now_ms()
+    }
+}
+
+fn elsewhere() -> ApiError {
+    ApiError::new(ErrorKind::NotFound, "only_forwards", "this process only forwards and keeps no records")
+        .hint("ask the nodes that it ships to")
+}

@@ -1,6 +1,7 @@
 //! Several real nodes that know each other by their configuration.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::path::PathBuf;
 
@@ -17,6 +18,8 @@ pub struct Cluster {
 
 struct Member {
     config: PathBuf,
+    /// What its command line begins with.
+    prefix: Vec<String>,
     url: String,
     node: Option<Node>,
 }
@@ -48,7 +51,10 @@ impl Cluster {
             );
             let config = dir.path().join(format!("{name}.toml"));
             std::fs::write(&config, text)?;
-            all.insert((*name).to_owned(), Member { config, url: url.clone(), node: None });
+            all.insert(
+                (*name).to_owned(),
+                Member { config, prefix: Vec::new(), url: url.clone(), node: None },
+            );
         }
         Ok(Cluster { dir, members: all })
     }
@@ -58,10 +64,17 @@ impl Cluster {
         self.dir.path().join(name)
     }
 
+    /// From now on the command line of a node begins with this.
+    pub fn prefix(&mut self, name: &str, prefix: Vec<String>) -> Result<()> {
+        self.member(name)?.prefix = prefix;
+        Ok(())
+    }
+
     /// Starts one node that is not running.
     pub fn start(&mut self, name: &str) -> Result<()> {
         let member = self.member(name)?;
-        let node = Node::start(&member.config).with_context(|| format!("start {name}"))?;
+        let node =
+            Node::start_with(&member.prefix, &member.config).with_context(|| format!("start {name}"))?;
         member.node = Some(node);
         Ok(())
     }
@@ -101,6 +114,20 @@ impl Cluster {
             |value| value.is_some_and(&enough),
         )?
         .context("a metric has a value")
+    }
+
+    /// What the running nodes have said so far, and where they stand.
+    pub fn log(&mut self) -> String {
+        let mut text = String::new();
+        for (name, member) in &mut self.members {
+            let Some(node) = &mut member.node else { continue };
+            let metrics = get(&node.url("/metrics")).map(|(_, body)| body).unwrap_or_default();
+            let metrics = String::from_utf8_lossy(&metrics);
+            let ours = metrics.lines().filter(|line| line.starts_with("weir_") && !line.ends_with(" 0"));
+            let ours: Vec<&str> = ours.filter(|line| !line.contains("_seconds_bucket")).collect();
+            let _ = writeln!(text, "--- {name}\n{}\n{}", node.log(), ours.join("\n"));
+        }
+        text
     }
 
     fn stopped(&self) -> Vec<String> {

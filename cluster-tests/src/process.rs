@@ -26,7 +26,19 @@ pub fn weir_bin() -> PathBuf {
 
 /// A `weir` command with nothing inherited that would change what it does.
 pub fn weir(args: &[&str]) -> Command {
-    let mut command = Command::new(weir_bin());
+    weir_with(&[], args)
+}
+
+/// The same with a command line that begins with another program and its arguments.
+fn weir_with(prefix: &[String], args: &[&str]) -> Command {
+    let mut command = match prefix.split_first() {
+        Some((program, before)) => {
+            let mut command = Command::new(program);
+            command.args(before).arg(weir_bin());
+            command
+        }
+        None => Command::new(weir_bin()),
+    };
     command.args(args).env_remove("RUST_LOG").env("NO_COLOR", "1").stdin(Stdio::null());
     command
 }
@@ -59,7 +71,13 @@ pub struct Node {
 impl Node {
     /// Starts `weir run` with a configuration file and waits until it is ready.
     pub fn start(config: &Path) -> Result<Node> {
-        let mut node = Node::spawn(weir(&["run", "-c", &config.display().to_string()]))?;
+        Node::start_with(&[], config)
+    }
+
+    /// The same with a command line that begins with another program and its arguments.
+    pub fn start_with(prefix: &[String], config: &Path) -> Result<Node> {
+        let config = config.display().to_string();
+        let mut node = Node::spawn(weir_with(prefix, &["run", "-c", &config]))?;
         node.wait_ready()?;
         Ok(node)
     }

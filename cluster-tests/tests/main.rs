@@ -1,6 +1,7 @@
 //! All tests of whole nodes, in one binary: one link step.
 
 mod bad_input;
+mod chaos;
 mod cluster;
 mod crash;
 mod forward;

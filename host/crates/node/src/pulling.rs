@@ -30,7 +30,7 @@ use crate::peers::{Peer, Peers};
 
 /// Pause before a peer that failed is asked again.
 const PEER_PAUSE: Duration = Duration::from_millis(500);
-/// How long an origin waits that found the store full or crowded.
+/// How long an origin waits that found the store crowded, and how often a full store looks for room.
 const FULL_RETRY_MS: u64 = 1_000;
 /// Chunks of an origin between the network and the disk.
 const CHUNKS_AHEAD: usize = 4;
@@ -64,26 +64,28 @@ impl Pulling {
         let mut changed = self.peers.changed.subscribe();
         let mut at_work = JoinSet::new();
         loop {
-            self.start_work(&mut at_work);
-            let due_ms = self.puller.lock().next_due_ms();
-            let pause =
-                due_ms.map(|due| Duration::from_millis(due.saturating_sub(clock::now_ms()).clamp(1, 1000)));
+            // What waits for room is not fetched only to be thrown away; confirmations cost none.
+            let room = self.store.has_room();
+            self.start_work(&mut at_work, if room { PULLS_MAX } else { 0 });
+            let due_ms = self.puller.lock().next_due_ms().filter(|_| room);
+            let pause_ms = due_ms
+                .map_or(FULL_RETRY_MS, |due| due.saturating_sub(clock::now_ms()).clamp(1, FULL_RETRY_MS));
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.wake.notified() => {}
                 _ = changed.changed() => {}
                 Some(_) = at_work.join_next() => {}
-                () = tokio::time::sleep(pause.unwrap_or(Duration::from_secs(1))) => {}
+                () = tokio::time::sleep(Duration::from_millis(pause_ms)) => {}
             }
         }
     }
 
-    fn start_work(self: &Arc<Self>, at_work: &mut JoinSet<()>) {
+    fn start_work(self: &Arc<Self>, at_work: &mut JoinSet<()>, pulls_max: usize) {
         let stores = self.peers.stores(Some(self.placed.clone()));
         let work = {
             let mut puller = self.puller.lock();
             puller.set_stores(&stores, self.replication);
-            self.announced.store.with(|own| puller.next(clock::now_ms(), PULLS_MAX, own))
+            self.announced.store.with(|own| puller.next(clock::now_ms(), pulls_max, own))
         };
         for pull in work.pulls {
             at_work.spawn(Arc::clone(self).pull(pull));

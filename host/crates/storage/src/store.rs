@@ -219,7 +219,13 @@ impl Store {
         self.inner.catalog().counters
     }
 
-    /// Whether the last origin was refused for lack of room.
+    /// Whether there is room for more, as far as the disk can tell: to be asked before anything is fetched.
+    pub fn has_room(&self) -> bool {
+        let space = self.inner.disk.space(&self.inner.dir).ok();
+        space.is_none_or(|space| self.inner.catalog().has_room(space))
+    }
+
+    /// Whether there was no room when it was last looked for.
     pub fn is_full(&self) -> bool {
         self.inner.catalog().space.is_full()
     }

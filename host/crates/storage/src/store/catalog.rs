@@ -110,6 +110,11 @@ impl Catalog {
         Ok(())
     }
 
+    /// Whether there is room for more than was promised.
+    pub(crate) fn has_room(&mut self, space: Space) -> bool {
+        !self.space.refuses(space, self.promised_bytes)
+    }
+
     /// Takes promised bytes back: they were written, or will not be.
     pub(crate) fn settle(&mut self, bytes: u64) {
         self.promised_bytes = self.promised_bytes.saturating_sub(bytes);

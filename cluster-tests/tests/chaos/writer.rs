@@ -1,0 +1,63 @@
+//! Posts batches one after the other, each with a key, again and again until it is acknowledged.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result, ensure};
+use weir_cluster_tests::process::post_with;
+
+use super::oracle::{Oracle, line_of};
+
+pub(super) struct Writer {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Result<usize>>,
+}
+
+impl Writer {
+    pub(super) fn start(ingest: &str, oracle: Arc<Oracle>, seed: u64) -> Writer {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (ingest, of_thread) = (ingest.to_owned(), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            let outcome = write(&ingest, &oracle, &of_thread, seed);
+            if let Err(error) = &outcome {
+                oracle.fail(format!("writing: {error:#}"));
+            }
+            outcome
+        });
+        Writer { stop, thread }
+    }
+
+    /// Stops behind an acknowledgement. Gives the number of batches.
+    pub(super) fn stop(self) -> Result<usize> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().ok().context("the writer has panicked")?
+    }
+}
+
+fn write(ingest: &str, oracle: &Oracle, stop: &AtomicBool, seed: u64) -> Result<usize> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut number = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let lines = random.u32(1..30);
+        let body: Vec<String> = (0..lines).map(|line| line_of(number, line)).collect();
+        let key = format!("{seed:016x}-{number}");
+        let headers = [("content-type", "text/plain"), ("idempotency-key", &key)];
+        let url = format!("{ingest}/api/v1/ingest?topic=http&durability=stored");
+        loop {
+            // A node that is gone refuses, or breaks off: nobody knows then what it has stored.
+            let Ok((status, answer)) = post_with(&url, &headers, body.join("\n").as_bytes()) else {
+                std::thread::yield_now();
+                continue;
+            };
+            if status == 200 {
+                break;
+            }
+            let text = String::from_utf8_lossy(&answer);
+            ensure!([429, 503, 507].contains(&status), "batch {number}: status {status}: {text}");
+        }
+        oracle.acknowledge(lines);
+        number += 1;
+    }
+    Ok(number)
+}

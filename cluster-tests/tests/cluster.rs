@@ -64,10 +64,17 @@ fn records_go_to_two_stores_and_each_is_found_once_also_when_one_store_is_gone()
         cluster.start(store)?;
         until("the store is back", || found(&query), |(_, complete, _)| *complete)?;
     }
+    let (_, body) = get(&format!("{query}/api/v1/streams"))?;
+    let streams: Value = serde_json::from_slice(&body)?;
+    ensure!(streams["streams"][0]["topic"] == "t" && streams["missing"].is_null(), "streams: {streams}");
     // Without the ingest node nobody can tell what it has taken since.
     cluster.kill("i")?;
     let (lines, _, _) = until("the answer says so", || found(&query), |(_, complete, _)| !*complete)?;
     ensure!(lines == numbers(2100), "{} lines without the ingest node", lines.len());
+    let (_, body) = get(&format!("{query}/api/v1/streams"))?;
+    let streams: Value = serde_json::from_slice(&body)?;
+    let missing = streams["missing"][0].as_str().unwrap_or_default();
+    ensure!(streams["streams"][0]["topic"] == "t" && missing.contains(&ingest), "streams: {streams}");
     cluster.start("i")?;
     let (lines, _, _) = until("all is well again", || found(&query), |(_, complete, _)| *complete)?;
     ensure!(lines == numbers(2100), "{} lines at the end", lines.len());

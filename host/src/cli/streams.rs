@@ -6,10 +6,13 @@ use clap::Args;
 use weir_api::wire::StreamInfo;
 
 use crate::cli::ask::{NodeArgs, block_on, failure};
-use crate::cli::exit::{Exit, Failure, wrote};
+use crate::cli::exit::{Exit, Failure, warn, wrote};
 use crate::cli::terminal::{Color, plain, table};
 
 const EXAMPLES: &str = "\
+A stream that several nodes hold has no counts: of copies nobody can tell here which are
+the same. Exit code 3: some nodes did not answer; standard error says which.
+
 Examples:
   weir streams
   weir streams --json --node http://10.0.0.5:7650";
@@ -27,16 +30,19 @@ pub(crate) struct Streams {
 
 pub(crate) fn run(args: &Streams, color: Color) -> Result<Exit, Failure> {
     let client = args.node.client()?;
-    let streams = block_on(async { client.streams().await.map_err(|error| failure(&error)) })?;
+    let answer = block_on(async { client.streams().await.map_err(|error| failure(&error)) })?;
     let text = if args.json {
-        format!("{}\n", serde_json::json!({ "streams": streams }))
+        format!("{}\n", serde_json::json!(answer))
     } else {
-        let rows: Vec<Vec<String>> = streams.iter().map(row).collect();
+        let rows: Vec<Vec<String>> = answer.streams.iter().map(row).collect();
         let colored = color.applies_to(std::io::stdout().is_terminal());
         table(&["TOPIC", "RECORDS", "BYTES", "FIRST", "LAST", "LABELS"], &rows, colored)
     };
     wrote(std::io::stdout().write_all(text.as_bytes()))?;
-    Ok(Exit::Ok)
+    for why in &answer.missing {
+        warn(color, &format!("streams may be missing: {}", plain(why)));
+    }
+    Ok(if answer.missing.is_empty() { Exit::Ok } else { Exit::Incomplete })
 }
 
 fn row(stream: &StreamInfo) -> Vec<String> {

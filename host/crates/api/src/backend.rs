@@ -19,7 +19,7 @@ use weir_record::lines::Group;
 use weir_record::{Batch, RecordId, Stream};
 
 pub use crate::error::{ApiError, ErrorKind};
-pub use crate::wire::{InstanceInfo, PluginInfo, StreamInfo};
+pub use crate::wire::{InstanceInfo, PluginInfo, StreamInfo, StreamsAnswer};
 pub use histogram::{HistogramAnswer, HistogramRequest};
 pub use peer::PeerBackend;
 pub use tail::{TailAnswer, TailEvent, TailRequest};
@@ -39,8 +39,8 @@ pub trait Backend: Send + Sync + 'static {
     /// Counts records over time, exactly.
     fn histogram(&self, request: HistogramRequest) -> BoxFuture<'_, Result<HistogramAnswer, ApiError>>;
 
-    /// The streams the node knows.
-    fn streams(&self) -> BoxFuture<'_, Result<Vec<StreamInfo>, ApiError>>;
+    /// The streams the node knows: its own, and those of the nodes that it asks for queries.
+    fn streams(&self) -> BoxFuture<'_, Result<StreamsAnswer, ApiError>>;
 
     /// The plugins the node has loaded, and their instances.
     fn plugins(&self) -> BoxFuture<'_, Result<Vec<PluginInfo>, ApiError>>;

@@ -30,7 +30,7 @@ use weir_record::{Batch, Stream, limits};
 use crate::backend::Durability;
 use crate::error::{ErrorBody, ErrorEnvelope};
 use crate::params;
-use crate::wire::{HistogramBody, IngestAnswer, PluginInfo, PluginsAnswer, StreamInfo, StreamsAnswer, batch};
+use crate::wire::{HistogramBody, IngestAnswer, PluginInfo, PluginsAnswer, StreamsAnswer, batch};
 use base::Base;
 
 pub use error::ClientError;
@@ -202,10 +202,10 @@ impl Client {
         self.json(answer).await
     }
 
-    /// The streams that the node knows.
-    pub async fn streams(&self) -> Result<Vec<StreamInfo>, ClientError> {
+    /// The streams that the node knows, and which of its peers it could not ask.
+    pub async fn streams(&self) -> Result<StreamsAnswer, ClientError> {
         let answer = self.send(Method::GET, "/api/v1/streams", [], Bytes::new()).await?;
-        Ok(self.json::<StreamsAnswer>(answer).await?.streams)
+        self.json(answer).await
     }
 
     /// The plugins that the node has loaded.

@@ -100,6 +100,10 @@ static ROUTES: &[Route] = &[
     route("/api/v1/tail", &[(Method::GET, |shared, request| Box::pin(tail::get(shared, request)))]),
     route("/api/v1/streams", &[(Method::GET, |shared, request| Box::pin(catalog::streams(shared, request)))]),
     route("/api/v1/plugins", &[(Method::GET, |shared, request| Box::pin(catalog::plugins(shared, request)))]),
+    node(
+        "/api/v1/node/streams",
+        &[(Method::GET, |shared, request| Box::pin(node::streams(shared, request)))],
+    ),
     node("/api/v1/node/info", &[(Method::GET, |shared, request| Box::pin(node::info(shared, request)))]),
     node(
         "/api/v1/node/changes",

@@ -34,6 +34,9 @@ pub struct IngestAnswer {
 pub struct StreamsAnswer {
     /// The streams.
     pub streams: Vec<StreamInfo>,
+    /// Nodes that did not answer, and why: what only they have is not listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 /// One stream.

@@ -8,10 +8,10 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use weir_api::backend::{
     ApiError, Backend, Durability, ErrorKind, HistogramAnswer, HistogramRequest, IngestRequest, Ingested,
-    PeerBackend, PluginInfo, QueryAnswer, QueryRequest, StreamInfo, TailAnswer, TailRequest,
+    PeerBackend, PluginInfo, QueryAnswer, QueryRequest, StreamsAnswer, TailAnswer, TailRequest,
 };
 
-use crate::catalog;
+use crate::catalog::Catalog;
 use crate::clock;
 use crate::handover::Handover;
 use crate::histogram;
@@ -30,6 +30,7 @@ pub(crate) struct NodeBackend {
     pub(crate) handover: Option<Arc<Handover>>,
     pub(crate) queries: Queries,
     pub(crate) tails: Merged,
+    pub(crate) catalog: Catalog,
     pub(crate) holder: Holder,
     pub(crate) serving: Arc<Serving>,
     pub(crate) sources: Arc<Sources>,
@@ -70,12 +71,8 @@ impl Backend for NodeBackend {
         Box::pin(histogram::count(&self.queries, self.held_ms(), request))
     }
 
-    fn streams(&self) -> BoxFuture<'_, Result<Vec<StreamInfo>, ApiError>> {
-        let holder = self.holder.clone();
-        Box::pin(async move {
-            let streams = tokio::task::spawn_blocking(move || catalog::streams(&holder)).await;
-            streams.map_err(|_| ApiError::internal("listing the streams has panicked"))
-        })
+    fn streams(&self) -> BoxFuture<'_, Result<StreamsAnswer, ApiError>> {
+        Box::pin(self.catalog.streams())
     }
 
     fn plugins(&self) -> BoxFuture<'_, Result<Vec<PluginInfo>, ApiError>> {

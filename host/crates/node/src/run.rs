@@ -20,6 +20,7 @@ use weir_storage::{DataDir, KeyFile, Store, StoreOptions};
 use crate::EmbeddedPlugin;
 use crate::announce::Announced;
 use crate::backend::NodeBackend;
+use crate::catalog::Catalog;
 use crate::clock;
 use crate::config::{Config, Listen};
 use crate::forward::Forward;
@@ -209,6 +210,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         handover: handover.clone(),
         queries: Queries::new(local, planner.clone(), metrics.clone()),
         tails: Merged::new(tails, peers.clone(), data_dir.node()),
+        catalog: Catalog { holder: holder.clone(), peers: config.roles.query.then(|| peers.clone()) },
         holder,
         serving,
         sources: sources.clone(),

@@ -15,7 +15,7 @@ use weir_api::backend::peer::{
     SearchEnd, SearchMode, SearchPart, SearchRequest, SnapshotToken, Syntax, TailAnswer, TailEvent,
     TailRequest,
 };
-use weir_api::backend::{self, ApiError};
+use weir_api::backend::{self, ApiError, StreamInfo};
 use weir_engine::Plan;
 use weir_query::{Buckets, Expr, Fingerprint, Matcher, Rows, parse, parse_regex};
 use weir_record::limits::{NODE_WAIT_MS_MAX, STORE_WRITE_BYTES};
@@ -23,6 +23,7 @@ use weir_replication::{Confirmation, Place, Refused, TimeRange};
 use weir_storage::{SegmentFile, Store};
 
 use crate::announce::Announced;
+use crate::catalog;
 use crate::clock;
 use crate::config::Roles;
 use crate::handover::Handover;
@@ -54,6 +55,10 @@ pub(crate) struct Serving {
 impl PeerBackend for Serving {
     fn cluster_key(&self) -> Option<&ClusterKey> {
         self.key.as_ref()
+    }
+
+    fn streams(&self) -> BoxFuture<'_, Result<Vec<StreamInfo>, ApiError>> {
+        Box::pin(catalog::own(self.local.holder().clone()))
     }
 
     fn info(&self) -> NodeInfo {

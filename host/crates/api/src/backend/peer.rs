@@ -10,8 +10,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use weir_replication::OriginKey;
 
-pub use crate::auth::ClusterKey;
+use crate::auth::ClusterKey;
 use crate::error::{ApiError, ErrorKind};
+pub use crate::wire::StreamInfo;
 pub use crate::wire::peer::{
     Buckets, ChangesRequest, ConfirmRequest, Confirmation, Confirmed, Counts, FailedRequest, Gap, HashedRows,
     Kept, LogStart, NodeInfo, OriginRequest, Origins, PROTOCOL, PlanAnswer, PlanRequest, Role, SearchEnd,
@@ -54,6 +55,9 @@ pub trait PeerBackend: Send + Sync + 'static {
         request: SearchRequest,
         cancel: CancellationToken,
     ) -> BoxFuture<'_, Result<SearchAnswer, ApiError>>;
+
+    /// The streams of what the node holds itself.
+    fn streams(&self) -> BoxFuture<'_, Result<Vec<StreamInfo>, ApiError>>;
 
     /// Forgets a snapshot, if there is one.
     fn release(&self, snapshot: SnapshotToken);

@@ -24,6 +24,7 @@ use crate::wire::peer::{
     ChangesRequest, ConfirmAnswer, ConfirmRequest, Confirmed, FailedRequest, NodeInfo, OriginRequest,
     PlanAnswer, PlanRequest, ReleaseRequest, SearchRequest, SnapshotToken, TailRequest,
 };
+use crate::wire::{StreamInfo, StreamsAnswer};
 pub use answers::{OriginBody, SearchBody, TailBody};
 use frames::Frames;
 
@@ -58,6 +59,12 @@ impl PeerClient {
     pub async fn info(&self) -> Result<NodeInfo, ClientError> {
         let answer = self.ask(Method::GET, "info", &Sent::NOTHING, Duration::ZERO).await?;
         self.client.json(answer).await
+    }
+
+    /// The streams of what the node holds itself.
+    pub async fn streams(&self) -> Result<Vec<StreamInfo>, ClientError> {
+        let answer = self.ask(Method::GET, "streams", &Sent::NOTHING, Duration::ZERO).await?;
+        Ok(self.client.json::<StreamsAnswer>(answer).await?.streams)
     }
 
     /// What has changed in what the node holds, as bytes of its feed. Waits for news as long as is asked for.

@@ -7,11 +7,11 @@ use http::StatusCode;
 use super::Request;
 use crate::error::ApiError;
 use crate::server::{Response, Shared, json};
-use crate::wire::{PluginsAnswer, StreamsAnswer};
+use crate::wire::PluginsAnswer;
 
 pub(super) async fn streams(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
     request.no_params()?;
-    json(StatusCode::OK, &StreamsAnswer { streams: shared.backend.streams().await? })
+    json(StatusCode::OK, &shared.backend.streams().await?)
 }
 
 pub(super) async fn plugins(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {

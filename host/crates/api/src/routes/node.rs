@@ -23,6 +23,7 @@ use super::Request;
 use crate::backend::peer::{OriginFile, OriginRequest};
 use crate::error::{ApiError, ErrorKind};
 use crate::server::{BodyError, Response, Shared, full, json};
+use crate::wire::StreamsAnswer;
 use crate::wire::peer::frame::{self, Kind};
 use crate::wire::peer::{
     ChangesRequest, ConfirmAnswer, ConfirmRequest, FailedRequest, PartError, PlanRequest, ReleaseRequest,
@@ -34,6 +35,12 @@ pub(super) async fn info(shared: Arc<Shared>, request: Request) -> Result<Respon
     let admitted = admit(&shared, request).await?;
     admitted.no_params()?;
     json(StatusCode::OK, &admitted.peer.info())
+}
+
+pub(super) async fn streams(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
+    let admitted = admit(&shared, request).await?;
+    admitted.no_params()?;
+    json(StatusCode::OK, &StreamsAnswer { streams: admitted.peer.streams().await?, missing: Vec::new() })
 }
 
 pub(super) async fn changes(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {

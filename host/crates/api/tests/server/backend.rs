@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use weir_api::backend::{
     ApiError, Backend, Durability, ErrorKind, HistogramAnswer, HistogramRequest, Incoming, IngestRequest,
-    Ingested, PeerBackend, PluginInfo, QueryAnswer, QueryRequest, StreamInfo, TailAnswer, TailRequest,
-    labels_of,
+    Ingested, PeerBackend, PluginInfo, QueryAnswer, QueryRequest, StreamInfo, StreamsAnswer, TailAnswer,
+    TailRequest, labels_of,
 };
 use weir_query::{Missing, Rows, Stats};
 use weir_record::stream::PART_LABEL;
@@ -239,14 +239,14 @@ impl Backend for Shell {
         Box::pin(async move { Ok(HistogramAnswer { from_ms, width_ms: 1_000, buckets, stats }) })
     }
 
-    fn streams(&self) -> BoxFuture<'_, Result<Vec<StreamInfo>, ApiError>> {
+    fn streams(&self) -> BoxFuture<'_, Result<StreamsAnswer, ApiError>> {
         let info = |stream: &Stream| StreamInfo {
             topic: stream.topic().into(),
             labels: labels_of(stream),
             ..StreamInfo::default()
         };
         let streams = self.0.batches.lock().iter().map(|batch| info(batch.stream())).collect();
-        Box::pin(async move { Ok(streams) })
+        Box::pin(async move { Ok(StreamsAnswer { streams, missing: Vec::new() }) })
     }
 
     fn plugins(&self) -> BoxFuture<'_, Result<Vec<PluginInfo>, ApiError>> {

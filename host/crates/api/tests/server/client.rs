@@ -50,7 +50,7 @@ async fn what_is_sent_is_found_again() {
         assert!(end.complete && end.error.is_none());
         assert_eq!(end.stats.unwrap().records_matched, 3);
     }
-    assert_eq!(client.streams().await.unwrap()[0].topic, "a & b");
+    assert_eq!(client.streams().await.unwrap().streams[0].topic, "a & b");
     assert_eq!(client.plugins().await.unwrap()[0].name, "file-source");
     client.ready().await.unwrap();
 }

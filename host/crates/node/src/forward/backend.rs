@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use weir_api::backend::{
     ApiError, Backend, Durability, ErrorKind, HistogramAnswer, HistogramRequest, IngestRequest, Ingested,
-    PluginInfo, QueryAnswer, QueryRequest, StreamInfo, TailAnswer, TailRequest,
+    PluginInfo, QueryAnswer, QueryRequest, StreamsAnswer, TailAnswer, TailRequest,
 };
 
 use crate::clock;
@@ -35,7 +35,7 @@ impl Backend for ForwardBackend {
         Box::pin(async { Err(elsewhere()) })
     }
 
-    fn streams(&self) -> BoxFuture<'_, Result<Vec<StreamInfo>, ApiError>> {
+    fn streams(&self) -> BoxFuture<'_, Result<StreamsAnswer, ApiError>> {
         Box::pin(async { Err(elsewhere()) })
     }
 

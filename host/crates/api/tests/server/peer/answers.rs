@@ -61,6 +61,9 @@ async fn short_questions_are_answered() {
     assert_eq!((info.node, info.incarnation, info.draining), (255, u64::MAX, true));
     assert!(info.is(Role::Store) && !info.is(Role::Query));
 
+    let streams = client.streams().await.unwrap();
+    assert_eq!(streams.iter().map(|stream| stream.topic.as_str()).collect::<Vec<_>>(), ["t"]);
+
     let confirmation = |kept| Confirmation { origin: origin(), digest: RecordDigest([7; 16]), kept };
     let request = ConfirmRequest {
         store: u64::MAX,

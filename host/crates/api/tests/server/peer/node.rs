@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use weir_api::backend::StreamInfo;
 use weir_api::backend::peer::{
     ChangesRequest, ConfirmRequest, Confirmed, Counts, FailedRequest, Gap, HashedRows, LogStart, NodeInfo,
     OriginFile, OriginRequest, PROTOCOL, PeerBackend, PlanAnswer, PlanRequest, Role, SearchAnswer, SearchEnd,
@@ -182,6 +183,10 @@ fn parts_of(mode: SearchMode) -> Vec<SearchPart> {
 impl PeerBackend for PeerNode {
     fn cluster_key(&self) -> Option<&ClusterKey> {
         self.key.as_ref()
+    }
+
+    fn streams(&self) -> BoxFuture<'_, Result<Vec<StreamInfo>, ApiError>> {
+        Box::pin(async { Ok(vec![StreamInfo { topic: "t".into(), ..StreamInfo::default() }]) })
     }
 
     fn info(&self) -> NodeInfo {

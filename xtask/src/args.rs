@@ -17,7 +17,9 @@ usage: cargo xtask <command>
                     one plugin crate from anywhere; prints the component's path
   plugins --toolchain rustup|debian
                     build with that one instead of what the machine offers first
-  bench [figure]…   measure; all figures, or those named
+  bench [--quick] [--weir FILE] [figure]…
+                    measure; all figures, or those named; --quick takes a sixteenth of the
+                    data, --weir measures that binary and builds nothing
 
 What a command lacks it installs, and says so.";
 
@@ -32,10 +34,7 @@ pub(crate) enum Command {
         /// The full figures instead of the share that fits a normal run.
         long: bool,
     },
-    Bench {
-        /// Names of figures; empty = all.
-        only: Vec<String>,
-    },
+    Bench(Bench),
 }
 
 /// Options of `plugins`.
@@ -52,6 +51,17 @@ pub(crate) struct Plugins {
 pub(crate) enum ToolchainName {
     Rustup,
     Debian,
+}
+
+/// Options of `bench`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bench {
+    /// Names of figures; empty = all.
+    pub(crate) only: Vec<String>,
+    /// A binary that is there already, instead of one that is built.
+    pub(crate) weir: Option<PathBuf>,
+    /// A share of the data: shows that the figures work, not what they are.
+    pub(crate) quick: bool,
 }
 
 /// Options of `demo`.
@@ -76,7 +86,7 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Command, Stri
         "build" => none(&words).map(|()| Command::Build),
         "demo" => demo(words).map(Command::Demo),
         "test" => test(words),
-        "bench" => Ok(Command::Bench { only: words.into() }),
+        "bench" => bench(words).map(Command::Bench),
         other => Err(format!("unknown command `{other}`")),
     }
 }
@@ -112,6 +122,19 @@ fn demo(mut words: VecDeque<String>) -> Result<Demo, String> {
                 options.port = text.parse().map_err(|_| format!("--port `{text}`: expected 1 to 65535"))?;
             }
             _ => return Err(format!("demo: unknown option `{word}`")),
+        }
+    }
+    Ok(options)
+}
+
+fn bench(mut words: VecDeque<String>) -> Result<Bench, String> {
+    let mut options = Bench::default();
+    while let Some(word) = words.pop_front() {
+        match word.as_str() {
+            "--quick" => options.quick = true,
+            "--weir" => options.weir = Some(PathBuf::from(value(&word, &mut words)?)),
+            _ if word.starts_with('-') => return Err(format!("bench: unknown option `{word}`")),
+            _ => options.only.push(word),
         }
     }
     Ok(options)
@@ -167,7 +190,15 @@ mod tests {
             ("demo", demo(None, 7650)),
             ("demo --exit-after 10s --port 80", demo(Some(10), 80)),
             ("demo --exit-after 2m", demo(Some(120), 7650)),
-            ("bench idle", Command::Bench { only: vec!["idle".into()] }),
+            ("bench idle", Command::Bench(Bench { only: vec!["idle".into()], ..Bench::default() })),
+            (
+                "bench --quick idle --weir x seen",
+                Command::Bench(Bench {
+                    only: vec!["idle".into(), "seen".into()],
+                    weir: Some("x".into()),
+                    quick: true,
+                }),
+            ),
             ("plugins", Command::Plugins(Plugins::default())),
             (
                 "plugins --path x --toolchain debian",
@@ -191,6 +222,8 @@ mod tests {
             ("plugins --path", "--path"),
             ("plugins --toolchain gcc", "gcc"),
             ("test --longer", "--longer"),
+            ("bench --fast", "--fast"),
+            ("bench --weir", "--weir"),
         ] {
             let error = parsed(line).unwrap_err();
             assert!(error.contains(named), "{line}: {error}");

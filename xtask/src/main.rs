@@ -47,7 +47,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Build => println!("{}", build::release(&workspace)?.display()),
         Command::Demo(options) => demo::run(&workspace, &options)?,
         Command::Test { long } => return Ok(test::run(&workspace, long)),
-        Command::Bench { only } => bench::run(&workspace, &only)?,
+        Command::Bench(options) => bench::run(&workspace, &options)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -73,13 +73,24 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Starts `weir run` in `dir` with `config`, to which `[node]` and `[listen]` are added, and
-    /// waits until it is ready.
+    /// Starts `weir run` in `dir` with all roles and `config`, to which `[node]` and `[listen]` are
+    /// added, and waits until it is ready.
     pub(crate) fn start(weir: &Path, dir: &Path, port: u16, config: &str) -> anyhow::Result<Self> {
+        Self::start_as(&["ingest", "store", "query"], weir, dir, port, config)
+    }
+
+    /// The same with these roles.
+    pub(crate) fn start_as(
+        roles: &[&str],
+        weir: &Path,
+        dir: &Path,
+        port: u16,
+        config: &str,
+    ) -> anyhow::Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let config_file = dir.join("weir.toml");
         let head = format!(
-            "[node]\nroles = [\"ingest\", \"store\", \"query\"]\ndata_dir = {}\n\n\
+            "[node]\nroles = {roles:?}\ndata_dir = {}\n\n\
              [listen]\napi = \"{address}\"\nfast = \"127.0.0.1:0\"\ndurable = \"127.0.0.1:0\"\n\n",
             quoted(&dir.join("data"))
         );
@@ -141,7 +152,7 @@ pub(crate) fn file_source(name: &str, pattern: &Path) -> String {
 }
 
 /// A path as a basic string of TOML.
-fn quoted(path: &Path) -> String {
+pub(crate) fn quoted(path: &Path) -> String {
     let text = path.to_string_lossy().replace('\\', "\\\\").replace('"', "\\\"");
     format!("\"{text}\"")
 }

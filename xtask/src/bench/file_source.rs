@@ -13,7 +13,7 @@ use crate::bench::table::Goal;
 use crate::bench::{Bench, Figure, Row, disk, usage};
 use crate::node::{self, Node, free_port};
 
-const FILE_BYTES: u64 = 1 << 30;
+const FILE_CHUNKS: usize = 1 << 10;
 const CHUNK_BYTES: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_mins(5);
 /// Between two looks at the metrics; small against a run of several seconds.
@@ -35,13 +35,14 @@ impl Figure for FileSource {
         // The first start compiles the plugin; the figure is about what comes after.
         Node::start(&bench.weir, &folder, port, &config)?.process.stop()?;
 
-        let records = fill(&file, &chunk)?;
-        let peer = disk::synced_writes(&folder, &chunk, 256)?;
+        let chunks = bench.amount(FILE_CHUNKS);
+        let records = fill(&file, &chunk, chunks)?;
+        let peer = disk::synced_writes(&folder, &chunk, bench.amount(256))?;
         let started = Instant::now();
         let mut node = Node::start(&bench.weir, &folder, port, &config)?;
         let metrics = wait_for(&mut node, records)?;
         // Counted from the process's start: what the source read before ready counts as well.
-        let rate = disk::megabytes(FILE_BYTES) / started.elapsed().as_secs_f64();
+        let rate = disk::megabytes((chunks * CHUNK_BYTES) as u64) / started.elapsed().as_secs_f64();
         let cpu = usage::cpu(node.process.id())?.as_secs_f64();
         let wasm = metric(&metrics, "weir_plugin_seconds_total", &[]);
         node.process.stop()?;
@@ -62,14 +63,13 @@ impl Figure for FileSource {
 }
 
 /// Writes the file, makes sure that it is on disk, and counts its lines.
-fn fill(path: &Path, chunk: &[u8]) -> anyhow::Result<u64> {
+fn fill(path: &Path, chunk: &[u8], chunks: usize) -> anyhow::Result<u64> {
     let mut file = BufWriter::new(File::create(path).with_context(|| format!("create {}", path.display()))?);
-    let chunks = FILE_BYTES / chunk.len() as u64;
     for _ in 0..chunks {
         file.write_all(chunk)?;
     }
     file.into_inner()?.sync_all()?;
-    Ok(chunks * (chunk.split(|byte| *byte == b'\n').count() as u64 - 1))
+    Ok((chunks * (chunk.split(|byte| *byte == b'\n').count() - 1)) as u64)
 }
 
 /// Waits until the node has stored `records`; returns the metrics of that moment.

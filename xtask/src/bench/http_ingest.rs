@@ -22,9 +22,9 @@ impl Figure for HttpIngest {
         let folder = bench.folder(self.name())?;
         let batch = text(BATCH_BYTES);
         // Before and after, since the disk may be shared: its mean is what we could have had.
-        let before = disk::synced_writes(&folder, &batch, BATCHES / 2)?;
+        let before = disk::synced_writes(&folder, &batch, bench.amount(BATCHES / 2))?;
         let rate = ingest(bench, &folder, &batch)?;
-        let after = disk::synced_writes(&folder, &batch, BATCHES / 2)?;
+        let after = disk::synced_writes(&folder, &batch, bench.amount(BATCHES / 2))?;
         let row = |against, peer, goal| Row {
             figure: "http-ingest",
             what: "stored, MB/s",
@@ -47,18 +47,23 @@ fn ingest(bench: &Bench, folder: &std::path::Path, batch: &[u8]) -> anyhow::Resu
     let path = "/api/v1/ingest?topic=bench&durability=stored";
     client.post(path, batch)?;
     let started = Instant::now();
-    for _ in 0..BATCHES {
+    let batches = bench.amount(BATCHES);
+    for _ in 0..batches {
         client.post(path, batch)?;
     }
     let elapsed = started.elapsed().as_secs_f64();
     node.process.stop()?;
-    Ok(disk::megabytes((batch.len() * BATCHES) as u64) / elapsed)
+    Ok(disk::megabytes((batch.len() * batches) as u64) / elapsed)
 }
 
 /// Log lines of some hundred bytes that differ from one another, `bytes` in all.
 pub(super) fn text(bytes: usize) -> Vec<u8> {
+    text_after(0, bytes)
+}
+
+/// The same, from the line behind the one with this number on.
+pub(super) fn text_after(mut number: u64, bytes: usize) -> Vec<u8> {
     let mut text = Vec::with_capacity(bytes + 256);
-    let mut number = 0_u64;
     while text.len() < bytes {
         number += 1;
         // Knuth's multiplier: numbers that look random, the same in every run.

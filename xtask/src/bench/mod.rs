@@ -2,19 +2,27 @@
 //!
 //! Machines differ and are shared; ratios travel, absolute numbers do not.
 
+mod cluster;
+mod connections;
 mod disk;
 mod file_source;
 mod http;
 mod http_ingest;
 mod idle;
+mod latency;
+mod replicated;
+mod seen;
+mod sink;
 mod table;
 mod tcp_lines;
+mod transfer;
 mod usage;
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
+use crate::args;
 use crate::build;
 use crate::node::Scratch;
 use crate::steps::Steps;
@@ -31,13 +39,25 @@ trait Figure {
 }
 
 /// Every figure, in the order of the table.
-const FIGURES: [&dyn Figure; 4] =
-    [&http_ingest::HttpIngest, &tcp_lines::TcpLines, &file_source::FileSource, &idle::Idle];
+const FIGURES: [&dyn Figure; 8] = [
+    &http_ingest::HttpIngest,
+    &tcp_lines::TcpLines,
+    &connections::Connections,
+    &file_source::FileSource,
+    &idle::Idle,
+    &transfer::Transfer,
+    &replicated::Replicated,
+    &seen::Seen,
+];
+
+/// What is left of an amount of data with `--quick`: one part in this many.
+const QUICK_SHARE: usize = 16;
 
 /// What every figure needs.
 struct Bench {
     weir: PathBuf,
     scratch: Scratch,
+    quick: bool,
 }
 
 impl Bench {
@@ -47,15 +67,27 @@ impl Bench {
         std::fs::create_dir(&folder)?;
         Ok(folder)
     }
+
+    /// How much of an amount a figure takes: all of it, or a share of it in a quick run.
+    fn amount(&self, whole: usize) -> usize {
+        if self.quick { whole.div_ceil(QUICK_SHARE) } else { whole }
+    }
 }
 
 /// Measures the figures named, or all, and prints the table.
-pub(crate) fn run(workspace: &Workspace, only: &[String]) -> anyhow::Result<()> {
-    let figures = chosen(only)?;
-    let weir = build::release(workspace)?;
+pub(crate) fn run(workspace: &Workspace, options: &args::Bench) -> anyhow::Result<()> {
+    let figures = chosen(&options.only)?;
+    let weir = match &options.weir {
+        // Nodes are started in folders of their own.
+        Some(weir) => weir.canonicalize().with_context(|| format!("find {}", weir.display()))?,
+        None => build::release(workspace)?,
+    };
     // Below the target folder, not in /tmp: that may be memory.
     let scratch = Scratch::below(&workspace.root.join("target"), "bench")?;
-    let bench = Bench { weir, scratch };
+    let bench = Bench { weir, scratch, quick: options.quick };
+    if options.quick {
+        eprintln!("bench: a share of the data; the figures show that they work, not what they are");
+    }
     let mut steps = Steps::new("bench", figures.len());
     let mut rows = Vec::new();
     for figure in figures {

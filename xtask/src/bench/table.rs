@@ -13,7 +13,7 @@ pub(crate) struct Row {
     pub(crate) against: &'static str,
     /// The peer's value in the same unit, measured in the same run where it is not a limit.
     pub(crate) peer: f64,
-    /// What the ratio should be: at least, or at most.
+    /// What the ratio should be: at least, at most, or whatever it is.
     pub(crate) goal: Goal,
 }
 
@@ -22,6 +22,8 @@ pub(crate) struct Row {
 pub(crate) enum Goal {
     AtLeast(f64),
     AtMost(f64),
+    /// Shown beside its peer because it explains another row.
+    Shown,
 }
 
 impl Row {
@@ -29,11 +31,13 @@ impl Row {
         self.value / self.peer
     }
 
-    fn met(&self) -> bool {
-        match self.goal {
+    fn met(&self) -> &'static str {
+        let met = match self.goal {
             Goal::AtLeast(goal) => self.ratio() >= goal,
             Goal::AtMost(goal) => self.ratio() <= goal,
-        }
+            Goal::Shown => return "-",
+        };
+        if met { "yes" } else { "no" }
     }
 }
 
@@ -45,6 +49,7 @@ pub(super) fn print(rows: &[Row]) -> String {
         let goal = match row.goal {
             Goal::AtLeast(goal) => format!(">= {goal}"),
             Goal::AtMost(goal) => format!("<= {goal}"),
+            Goal::Shown => "-".to_owned(),
         };
         lines.push([
             row.figure.to_owned(),
@@ -54,7 +59,7 @@ pub(super) fn print(rows: &[Row]) -> String {
             number(row.peer),
             format!("{:.2}", row.ratio()),
             goal,
-            if row.met() { "yes" } else { "no" }.to_owned(),
+            row.met().to_owned(),
         ]);
     }
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
@@ -97,6 +102,7 @@ mod tests {
             (row(149.0, 300.0, Goal::AtLeast(0.5)), "0.50", "no"),
             (row(10.0, 60.0, Goal::AtMost(1.0)), "0.17", "yes"),
             (row(61.0, 60.0, Goal::AtMost(1.0)), "1.02", "no"),
+            (row(61.0, 60.0, Goal::Shown), "1.02", "-"),
         ] {
             let table = print(&[row]);
             let line = table.lines().last().unwrap();

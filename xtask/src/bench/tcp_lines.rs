@@ -8,11 +8,11 @@ use anyhow::Context as _;
 
 use crate::bench::file_source::wait_for;
 use crate::bench::table::Goal;
-use crate::bench::{Bench, Figure, Row, disk};
+use crate::bench::{Bench, Figure, Row, disk, sink};
 use crate::node::{Node, free_port};
 
 /// With the newline.
-const LINE_BYTES: usize = 100;
+pub(super) const LINE_BYTES: usize = 100;
 const BATCH_LINES: usize = 10_000;
 /// Half a gigabyte: long enough to leave caches and buffers behind.
 const BATCHES: usize = 500;
@@ -32,8 +32,9 @@ impl Figure for TcpLines {
     fn measure(&self, bench: &Bench) -> anyhow::Result<Vec<Row>> {
         let folder = bench.folder(self.name())?;
         let lines = lines();
-        let peer = disk::synced_writes(&folder, &lines, BATCHES / 2)?;
+        let peer = disk::synced_writes(&folder, &lines, bench.amount(BATCHES / 2))?;
         let disk_records = peer * 1e6 / LINE_BYTES as f64;
+        let sink = sink::synced(&folder, &lines, bench.amount(BATCHES))? * 1e6 / LINE_BYTES as f64;
         let fast = stored(bench, "fast", &lines)?;
         let durable = stored(bench, "durable", &lines)?;
         let row =
@@ -42,20 +43,22 @@ impl Figure for TcpLines {
             row("fast, records/s", fast, "OK Log, records/s", OK_LOG_FAST, Goal::AtLeast(6.0)),
             row("fast, records/s", fast, "target, records/s", TARGET, Goal::AtLeast(1.0)),
             row("fast, records/s", fast, "write + fdatasync of 1 MB", disk_records, Goal::AtLeast(0.2)),
+            row("fast, records/s", fast, "sink: read, write, fdatasync", sink, Goal::AtLeast(0.2)),
             row("durable, records/s", durable, "OK Log, records/s", OK_LOG_DURABLE, Goal::AtLeast(100.0)),
         ])
     }
 }
 
 fn lines() -> Vec<u8> {
-    let mut lines = Vec::with_capacity(BATCH_LINES * LINE_BYTES);
-    for number in 0..BATCH_LINES {
-        let head = format!("{number:09} ");
-        lines.extend_from_slice(head.as_bytes());
-        lines.resize(lines.len() + LINE_BYTES - 1 - head.len(), b'x');
-        lines.push(b'\n');
-    }
-    lines
+    (0..BATCH_LINES).flat_map(line).collect()
+}
+
+/// A line of [`LINE_BYTES`] that begins with its number.
+pub(super) fn line(number: usize) -> Vec<u8> {
+    let mut line = format!("{number:09} ").into_bytes();
+    line.resize(LINE_BYTES - 1, b'x');
+    line.push(b'\n');
+    line
 }
 
 /// Records per second from the first byte sent until the last record can be found.
@@ -65,14 +68,15 @@ fn stored(bench: &Bench, port: &str, lines: &[u8]) -> anyhow::Result<f64> {
     let address = node.lines_address(port)?;
     let mut stream = TcpStream::connect(address).with_context(|| format!("connect to {address}"))?;
     stream.set_read_timeout(Some(Duration::from_mins(1)))?;
+    let batches = bench.amount(BATCHES);
     let started = Instant::now();
-    for _ in 0..BATCHES {
+    for _ in 0..batches {
         stream.write_all(lines)?;
     }
     stream.shutdown(Shutdown::Write)?;
     let answer = stream.read(&mut [0])?;
     anyhow::ensure!(answer == 0, "the protocol has no answers");
-    let records = BATCHES * BATCH_LINES;
+    let records = batches * BATCH_LINES;
     wait_for(&mut node, records as u64)?;
     let elapsed = started.elapsed().as_secs_f64();
     node.process.stop()?;

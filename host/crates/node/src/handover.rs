@@ -2,10 +2,13 @@
 //! stores have it. Decisions are those of [`weir_replication::Offers`]; this carries them out.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::timeout;
 use weir_api::backend::peer::Confirmed as Outcome;
 use weir_replication::offers::Poison;
 use weir_replication::{
@@ -18,8 +21,8 @@ use weir_storage::{Backlog, SegmentFile};
 use crate::announce::{Announced, add, held_of_origin, is_announced};
 use crate::metrics::Metrics;
 
-/// When a store should ask again for an origin whose piece is just leaving the log.
-const SETTLING_MS: u64 = 20;
+/// How long a store waits for an origin whose piece is just leaving the log before it is told to ask again.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// Hands sealed origins over to stores, and tells who waits for that.
 pub(crate) struct Handover {
@@ -28,6 +31,8 @@ pub(crate) struct Handover {
     state: Mutex<State>,
     /// Somebody waits for a piece that is not sealed yet.
     pub(crate) wanted: Notify,
+    /// Origins have been offered.
+    offered: Notify,
     metrics: Arc<Metrics>,
 }
 
@@ -64,7 +69,14 @@ impl Handover {
             }
         });
         state.offer(&waiting, now_ms);
-        Arc::new(Handover { backlog, announced, state: Mutex::new(state), wanted: Notify::new(), metrics })
+        Arc::new(Handover {
+            backlog,
+            announced,
+            state: Mutex::new(state),
+            wanted: Notify::new(),
+            offered: Notify::new(),
+            metrics,
+        })
     }
 
     /// A piece was sealed into these origins, and has left the log.
@@ -74,25 +86,34 @@ impl Handover {
         let offered = state.offer(origins, now_ms);
         let done = state.ledger.sealed(piece, offered);
         state.tell(done);
+        drop(state);
+        self.offered.notify_waiters();
     }
 
     /// A store wants an origin: its file, which can be read as long as it is held.
-    pub(crate) fn claim(
+    pub(crate) async fn claim(
         &self,
         store: u64,
         key: &OriginKey,
         now_ms: u64,
     ) -> Result<(Claim, Arc<SegmentFile>), Refused> {
-        let claimed = self.state.lock().offers.claim(store, key, now_ms);
-        let claim = match claimed {
-            // It is told of in the moment in which its piece is gone for good, and offered a little later.
-            Err(Refused::Unknown) if is_announced(&self.announced.backlog, &key.unit, key.name) => {
-                return Err(Refused::Busy { retry_ms: SETTLING_MS });
+        loop {
+            let mut offered = pin!(self.offered.notified());
+            offered.as_mut().enable();
+            let claimed = self.state.lock().offers.claim(store, key, now_ms);
+            match claimed {
+                // It is told of in the moment in which its piece is gone for good, and offered a little later.
+                Err(Refused::Unknown) if is_announced(&self.announced.backlog, &key.unit, key.name) => {
+                    let waited = timeout(SETTLING, offered).await;
+                    waited.map_err(|_| Refused::Busy { retry_ms: SETTLING.as_millis() as u64 })?;
+                }
+                claimed => {
+                    let claim = claimed?;
+                    let file = self.backlog.get(key.name, &key.unit).ok_or(Refused::Unknown)?;
+                    return Ok((claim, file));
+                }
             }
-            other => other?,
-        };
-        let file = self.backlog.get(key.name, &key.unit).ok_or(Refused::Unknown)?;
-        Ok((claim, file))
+        }
     }
 
     /// A store says that it has an origin. The last one that is needed has it deleted here: blocks.

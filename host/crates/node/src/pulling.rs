@@ -178,7 +178,7 @@ impl Pulling {
     /// Takes an origin from the backlog of this node.
     async fn take_own(&self, pull: &Pull) -> Result<(), Failure> {
         let own = self.own.as_ref().ok_or(Failure::Unknown)?;
-        let claimed = own.claim(self.node, &pull.held.key(), clock::now_ms());
+        let claimed = own.claim(self.node, &pull.held.key(), clock::now_ms()).await;
         let (_, file) = claimed.map_err(|refused| match refused {
             Refused::Unknown => Failure::Unknown,
             Refused::Busy { retry_ms } => Failure::Busy { retry_ms },

@@ -94,7 +94,7 @@ impl PeerBackend for Serving {
     fn origin(&self, request: OriginRequest) -> BoxFuture<'_, Result<OriginFile, ApiError>> {
         Box::pin(async move {
             let handover = self.handover.as_ref().ok_or_else(|| ApiError::origin_gone(&request.origin))?;
-            let claimed = handover.claim(request.store, &request.origin, clock::now_ms());
+            let claimed = handover.claim(request.store, &request.origin, clock::now_ms()).await;
             let (_, file) = claimed.map_err(|refused| match refused {
                 Refused::Unknown => ApiError::origin_gone(&request.origin),
                 Refused::Busy { retry_ms } => {

@@ -53,3 +53,10 @@ const _: () = assert!(STORE_SEGMENT_BYTES_DEFAULT <= SEGMENT_PAYLOAD_BYTES_MAX);
 // Every retention class fits the first page of a listing, and an event of any kind does many times over.
 const _: () = assert!(WATERMARKS_MAX * (NAME_BYTES_MAX + 16) <= CHANGES_BYTES_MAX / 8);
 const _: () = assert!(TRANSFER_BACKOFF_MS_MIN <= TRANSFER_BACKOFF_MS_MAX && TAKEOVER_MS <= CLAIM_MS);
+const _: () = assert!(FORWARD_LINES_BACKOFF_MS_MIN <= FORWARD_LINES_BACKOFF_MS_MAX);
+// A store of OK Log reads lines into 64 KiB.
+const _: () = assert!(OKLOG_LINE_BYTES_MAX < 64 << 10);
+const _: () = assert!(OKLOG_SUSPECT_PAUSE_MS_MIN <= OKLOG_SUSPECT_PAUSE_MS_MAX);
+const _: () = assert!(OKLOG_SUSPECT_ALONE_MS_MAX < OKLOG_CLAIM_MS_MAX);
+const _: () =
+    assert!(OKLOG_WINDOW_MS_MIN <= OKLOG_WINDOW_MS_DEFAULT && OKLOG_WINDOW_MS_DEFAULT <= OKLOG_WINDOW_MS_MAX);

@@ -9,6 +9,7 @@ mod catalog;
 mod clock;
 pub mod config;
 mod forward;
+mod forward_lines;
 mod handover;
 mod histogram;
 mod idempotency;

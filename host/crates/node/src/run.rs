@@ -22,6 +22,7 @@ use crate::announce::Announced;
 use crate::backend::NodeBackend;
 use crate::config::{Config, Listen};
 use crate::forward::RemoteSink;
+use crate::forward_lines;
 use crate::idempotency::Answers;
 use crate::ingest_role::IngestRole;
 use crate::metrics::Metrics;
@@ -122,6 +123,8 @@ async fn start(options: RunOptions) -> Result<(), RunError> {
     let metrics = Arc::new(Metrics::new(options.version));
     if options.config.roles.is_node() {
         node(options, signals, metrics).await
+    } else if forward_lines::applies(&options.config.forward_to) {
+        forward_lines::run(options, signals, metrics).await
     } else {
         forwarder(options, signals, metrics).await
     }
@@ -383,12 +386,13 @@ fn line_ports(listen: Listen) -> Result<Vec<LinePort>, RunError> {
     Ok(ports)
 }
 
-async fn all(tasks: &mut JoinSet<()>) {
+/// Waits for all tasks.
+pub(crate) async fn all(tasks: &mut JoinSet<()>) {
     while tasks.join_next().await.is_some() {}
 }
 
 /// Waits for the last words of sources and senders, not for ever.
-async fn finish(mut tasks: JoinSet<()>, whose: &str) {
+pub(crate) async fn finish(mut tasks: JoinSet<()>, whose: &str) {
     if tokio::time::timeout(DRAIN, all(&mut tasks)).await.is_err() {
         tracing::warn!("{whose} did not stop in time; what it had handed on is kept");
     }
@@ -398,6 +402,7 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-fn plugin_runtime(cache_dir: Option<PathBuf>) -> Result<Arc<Runtime>, RunError> {
+/// The engine of plugins; without a directory compiled ones are not kept.
+pub(crate) fn plugin_runtime(cache_dir: Option<PathBuf>) -> Result<Arc<Runtime>, RunError> {
     Ok(Arc::new(Runtime::new(RuntimeOptions { cache_dir, ..RuntimeOptions::default() })?))
 }

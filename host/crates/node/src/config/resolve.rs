@@ -103,15 +103,19 @@ fn public(path: &str, address: SocketAddr, place: &Place, problems: &mut Problem
 
 fn forward_to(settings: &Table, roles: Option<Roles>, problems: &mut Problems) -> Vec<String> {
     let Some(table) = settings.table("forward") else { return Vec::new() };
-    let mut urls = Vec::new();
+    let alone = roles.is_some_and(|roles| !roles.is_node());
+    let mut urls: Vec<String> = Vec::new();
     for (place, simple) in table.list("to") {
         let Simple::Url(url) = simple else { continue };
         let why = match url.split_once("://") {
             Some(("https", _)) => {
                 Some("this version has no TLS yet; ship to an http:// address on a network you trust")
             }
-            Some(("tcp", _)) => {
-                Some("this version ships over HTTP alone; name the peer's API, such as http://host:7650")
+            Some(("tcp", _)) if !alone => Some(
+                "lines go out of a process with the forward role alone; name the peer's API, such as http://host:7650",
+            ),
+            Some((scheme, _)) if urls.first().is_some_and(|first| !first.starts_with(scheme)) => {
+                Some("records go to APIs (http://) or to line ports (tcp://), not to both; name one kind")
             }
             _ => None,
         };

@@ -201,7 +201,13 @@ fn what_this_version_cannot_do_is_refused_where_ignoring_it_would_be_unsafe() {
             "weir.toml:8:10: cluster.peers: https://b: this version has no TLS yet; name an http:// address",
             "weir.toml:11:14: sources.a.durability: this version runs a single node; \"stored\" is the most it can give",
             "weir.toml:13:7: forward.to: https://a: this version has no TLS yet; ship to an http:// address on a network you trust",
-            "weir.toml:13:20: forward.to: tcp://b:1: this version ships over HTTP alone; name the peer's API, such as http://host:7650",
+            "weir.toml:13:20: forward.to: tcp://b:1: lines go out of a process with the forward role alone; name the peer's API, such as http://host:7650",
+        ],
+    );
+    check(
+        "[node]\nroles = [\"forward\"]\n[forward]\nto = [\"tcp://a:1\", \"http://b\", \"tcp://c:1\"]",
+        &[
+            "weir.toml:4:20: forward.to: http://b: records go to APIs (http://) or to line ports (tcp://), not to both; name one kind",
         ],
     );
 }

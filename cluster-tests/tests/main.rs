@@ -3,6 +3,8 @@
 mod bad_input;
 mod cluster;
 mod crash;
+mod oklog;
+mod oklog_nodes;
 mod sdk_outside;
 mod sim;
 mod tail;

@@ -12,6 +12,7 @@ use weir_api::backend::{
     TailRequest,
 };
 use weir_api::format::rfc3339_ms;
+use weir_api::oklog::Oklog;
 use weir_record::limits::{BATCH_BYTES_MAX, EVENT_TIME_AHEAD_MS_MAX};
 use weir_record::lines::{Group, Payloads};
 use weir_record::mint::{keyed_id, push_id};
@@ -26,6 +27,7 @@ use crate::histogram;
 use crate::idempotency::{Answers, Turn};
 use crate::ingest::{Ingest, StoreError, marked};
 use crate::metrics::Metrics;
+use crate::oklog::Foreign;
 use crate::queries::Queries;
 use crate::serving::Serving;
 use crate::snapshots::{HeldByIngest, Holder};
@@ -41,6 +43,7 @@ pub(crate) struct NodeBackend {
     pub(crate) tails: Merged,
     pub(crate) holder: Holder,
     pub(crate) serving: Arc<Serving>,
+    pub(crate) oklog: Foreign,
     pub(crate) sources: Arc<Sources>,
     pub(crate) answers: Answers,
     pub(crate) metrics: Arc<Metrics>,
@@ -82,6 +85,10 @@ impl Backend for NodeBackend {
 
     fn histogram(&self, request: HistogramRequest) -> BoxFuture<'_, Result<HistogramAnswer, ApiError>> {
         Box::pin(histogram::count(&self.queries, self.held_ms(), request))
+    }
+
+    fn oklog(&self) -> Option<&dyn Oklog> {
+        Some(self)
     }
 
     fn streams(&self) -> BoxFuture<'_, Result<Vec<StreamInfo>, ApiError>> {

@@ -18,6 +18,7 @@ mod ingest_role;
 mod inspect;
 mod logging;
 mod metrics;
+mod oklog;
 mod peers;
 mod pulling;
 mod queries;

@@ -26,6 +26,7 @@ use crate::forward_lines;
 use crate::idempotency::Answers;
 use crate::ingest_role::IngestRole;
 use crate::metrics::Metrics;
+use crate::oklog::{self, Foreign};
 use crate::peers::Peers;
 use crate::pulling::Pulling;
 use crate::queries::{Local, Planner, Queries};
@@ -187,6 +188,13 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         tails: tails.clone(),
     });
 
+    let consumed = config.oklog_consumers.then(|| holder.ingest.clone().zip(handover.clone())).flatten();
+    let oklog = Foreign {
+        peers: peers.clone(),
+        planner: planner.clone(),
+        address: server.address(),
+        desk: consumed.map(|(held, handover)| oklog::desk(held, handover, local.clone())),
+    };
     let (stopping, stopping_seen) = watch::channel(false);
     let runtime = plugin_runtime(Some(data_dir.plugins_dir()))?;
     let sources = Sources::new(config, &options.embedded, runtime, metrics.clone());
@@ -197,6 +205,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         tails: Merged::new(tails, peers.clone(), data_dir.node()),
         holder,
         serving,
+        oklog,
         sources: sources.clone(),
         answers: Answers::default(),
         metrics: metrics.clone(),

@@ -27,6 +27,7 @@ const PLUGINS_OF_LATER: [&str; 1] = ["amqp-source"];
 pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Problems) -> Option<Config> {
     let roles = cluster::roles(settings, problems);
     let peers = cluster::cluster(settings, roles, problems);
+    let oklog_consumers = cluster::oklog_consumers(settings, roles, peers.as_ref(), problems);
     let listen = listen(settings, roles, problems);
     let forward_to = forward_to(settings, roles, problems);
     let plugins: Vec<Option<PluginConfig>> = sorted(settings.names("plugins")).map(plugin).collect();
@@ -46,6 +47,7 @@ pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Proble
         listen: listen?,
         forward_to,
         cluster: peers?,
+        oklog_consumers: oklog_consumers?,
         storage: storage(settings.table("storage")?)?,
         retention: retention?,
         sources: sources.into_iter().collect::<Option<_>>()?,

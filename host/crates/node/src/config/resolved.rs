@@ -23,6 +23,8 @@ pub struct Config {
     pub forward_to: Vec<String>,
     /// The other nodes, and what this one owes them.
     pub cluster: Cluster,
+    /// Whether stores of OK Log may take records away.
+    pub oklog_consumers: bool,
     /// Disk space and pieces.
     pub storage: StorageConfig,
     /// What is deleted, and when.

@@ -3,7 +3,7 @@
 use super::*;
 
 const TABLES: &str =
-    "node, listen, forward, tls, auth, cluster, retention, storage, policy, sources, plugins";
+    "node, listen, forward, tls, auth, cluster, oklog, retention, storage, policy, sources, plugins";
 
 #[test]
 fn unknown_keys_are_all_listed_with_what_was_probably_meant() {
@@ -103,6 +103,18 @@ fn wrong_types_and_values_say_what_was_expected_and_what_came() {
         (
             "plugins.\"my plugin\".path = \"x\"",
             "1:9: plugins.\"my plugin\": expected a plugin name of 1 to 64 of a-z, 0-9, _ and -, got \"my plugin\"",
+        ),
+        (
+            "oklog.consumers = true",
+            "1:19: oklog.consumers: expected false, got true: a node with the role store takes the records itself",
+        ),
+        (
+            "node.roles = [\"store\"]\ncluster.peers = [\"http://a\"]\noklog.consumers = true",
+            "3:19: oklog.consumers: expected false, got true: a node without the role ingest has nothing to hand out",
+        ),
+        (
+            "node.roles = [\"ingest\"]\ncluster.peers = [\"http://a\"]\noklog.consumers = true",
+            "3:19: oklog.consumers: expected false, got true: with cluster.peers the records go to stores of weir",
         ),
     ];
     for (text, want) in cases {

@@ -5,6 +5,8 @@ mod chaos;
 mod cluster;
 mod crash;
 mod forward;
+mod oklog;
+mod oklog_nodes;
 mod sdk_outside;
 mod sim;
 mod tail;

@@ -5,6 +5,7 @@ mod complete;
 mod config;
 mod exit;
 mod forward;
+mod go_flags;
 mod histogram;
 mod load;
 mod plugin;
@@ -19,7 +20,8 @@ mod testsvc;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub(crate) use crate::cli::exit::{Exit, Failure};
-use crate::cli::terminal::Color;
+pub(crate) use crate::cli::go_flags::normalised;
+pub(crate) use crate::cli::terminal::Color;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -126,7 +128,7 @@ mod tests {
         let ours: Vec<&String> = found.iter().filter(|line| line.starts_with("weir ")).collect();
         assert!(ours.len() >= 15, "{found:#?}");
         for line in ours {
-            let words = shell_words(line);
+            let words = normalised(shell_words(line).into_iter().map(Into::into)).unwrap();
             Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
     }

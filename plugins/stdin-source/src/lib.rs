@@ -10,10 +10,13 @@ use weir_plugin_sdk::lines::Splitter;
 use weir_plugin_sdk::serde::Deserialize;
 use weir_plugin_sdk::{Budget, Failure, Info, Polled, Source, Taken, export_source, stdin};
 
-/// One read. So small that what is held at any time, cut as finely as it may be, fits one batch: `close`
-/// has one batch only.
+/// One read. So small that what is held at any time, cut as finely as it may be and with a prefix in front of
+/// every line, fits one batch: `close` has one batch only.
 const READ_BYTES: usize = 32 << 10;
-const _: () = assert!(READ_BYTES < BATCH_RECORDS_MAX && READ_BYTES + RECORD_BYTES_MAX < BATCH_BYTES_MAX);
+/// Text in front of every line.
+const PREFIX_BYTES_MAX: usize = 128;
+const _: () = assert!(READ_BYTES < BATCH_RECORDS_MAX);
+const _: () = assert!(READ_BYTES * (1 + PREFIX_BYTES_MAX) + RECORD_BYTES_MAX < BATCH_BYTES_MAX);
 
 const SCHEMA: &str = r#"{
     "type": "object",
@@ -22,6 +25,10 @@ const SCHEMA: &str = r#"{
         "max_line_bytes": {
             "type": "integer", "minimum": 1, "maximum": 1048576, "default": 1048576,
             "description": "a longer line is split into parts of this many bytes"
+        },
+        "prefix": {
+            "type": "string", "default": "",
+            "description": "text to put in front of every line, as it is; at most 128 bytes, without a newline"
         }
     }
 }"#;
@@ -33,6 +40,9 @@ pub struct Config {
     /// Where a long line is cut.
     #[serde(default = "max_line_bytes")]
     max_line_bytes: usize,
+    /// What every line begins with.
+    #[serde(default)]
+    prefix: String,
 }
 
 fn max_line_bytes() -> usize {
@@ -43,6 +53,33 @@ fn max_line_bytes() -> usize {
 #[derive(Debug)]
 pub struct StdinSource {
     splitter: Splitter,
+    prefix: Prefix,
+}
+
+/// Puts a text in front of every line of a stream of chunks.
+#[derive(Debug)]
+struct Prefix {
+    text: Vec<u8>,
+    /// The next byte begins a line.
+    at_start: bool,
+}
+
+impl Prefix {
+    /// The chunk with the text in front of each line that begins in it.
+    fn put(&mut self, chunk: Vec<u8>) -> Vec<u8> {
+        if self.text.is_empty() {
+            return chunk;
+        }
+        let mut out = Vec::with_capacity(chunk.len() + self.text.len());
+        for line in chunk.split_inclusive(|byte| *byte == b'\n') {
+            if self.at_start {
+                out.extend_from_slice(&self.text);
+            }
+            out.extend_from_slice(line);
+            self.at_start = line.ends_with(b"\n");
+        }
+        out
+    }
 }
 
 impl Source for StdinSource {
@@ -55,7 +92,13 @@ impl Source for StdinSource {
     }
 
     fn open(config: Config, _cursor: Option<&[u8]>) -> Result<StdinSource, Failure> {
-        Ok(StdinSource { splitter: Splitter::new(config.max_line_bytes) })
+        let text = config.prefix.into_bytes();
+        if text.len() > PREFIX_BYTES_MAX || text.contains(&b'\n') {
+            let message = format!("prefix: expected at most {PREFIX_BYTES_MAX} bytes without a newline");
+            return Err(Failure::bad_config("bad_prefix", message));
+        }
+        let prefix = Prefix { text, at_start: true };
+        Ok(StdinSource { splitter: Splitter::new(config.max_line_bytes), prefix })
     }
 
     fn poll(&mut self, budget: Budget) -> Result<Polled, Failure> {
@@ -72,7 +115,7 @@ impl Source for StdinSource {
             match stdin::read(READ_BYTES, wait_ms) {
                 Ok(None) => self.splitter.end(),
                 Ok(Some(chunk)) if chunk.is_empty() => break false,
-                Ok(Some(chunk)) => self.splitter.feed(chunk),
+                Ok(Some(chunk)) => self.splitter.feed(self.prefix.put(chunk)),
                 Err(failure) if batch.is_empty() => return Err(failure),
                 Err(_) => break true,
             }

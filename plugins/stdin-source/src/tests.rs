@@ -98,7 +98,7 @@ fn wrong_settings_and_a_missing_grant_are_said_in_words() {
     for (config, expected) in [
         (
             r#"{"max_line": 1}"#,
-            "the plugin's config is wrong: unknown field `max_line`, expected `max_line_bytes`",
+            "the plugin's config is wrong: unknown field `max_line`, expected `max_line_bytes` or `prefix`",
         ),
         (
             r#"{"max_line_bytes": "1"}"#,
@@ -110,4 +110,22 @@ fn wrong_settings_and_a_missing_grant_are_said_in_words() {
     }
     let failure = open(&world, "{}").poll().unwrap_err();
     assert_eq!((failure.verdict, &*failure.code), (Verdict::BadConfig, "stdin.not-granted"));
+}
+
+#[test]
+fn a_prefix_stands_in_front_of_every_line_however_the_bytes_come() {
+    for size in 1..12 {
+        let world = World::new();
+        b"one\n\ntwo\nthree".chunks(size).for_each(|chunk| world.stdin_push(chunk));
+        world.stdin_close();
+        let mut run = open(&world, r#"{"prefix": "[A ] "}"#);
+        assert_eq!(payloads(&run.drain().unwrap()), [&b"[A ] one"[..], b"[A ] ", b"[A ] two", b"[A ] three"]);
+    }
+    let world = World::new();
+    world.stdin_close();
+    assert!(matches!(open(&world, r#"{"prefix": "A "}"#).poll(), Ok(Polled::Finished)));
+    for prefix in ["a\\nb".to_owned(), "x".repeat(129)] {
+        let world = World::new();
+        assert!(Run::<StdinSource>::open(&world, &format!(r#"{{"prefix": "{prefix}"}}"#), None).is_err());
+    }
 }

@@ -19,6 +19,7 @@ use weir_record::lines::Group;
 use weir_record::{Batch, RecordId, Stream};
 
 pub use crate::error::{ApiError, ErrorKind};
+use crate::oklog::Oklog;
 pub use crate::wire::{InstanceInfo, PluginInfo, StreamInfo, StreamsAnswer};
 pub use histogram::{HistogramAnswer, HistogramRequest};
 pub use peer::PeerBackend;
@@ -38,6 +39,11 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Counts records over time, exactly.
     fn histogram(&self, request: HistogramRequest) -> BoxFuture<'_, Result<HistogramAnswer, ApiError>>;
+
+    /// What the routes of OK Log ask beside this; `None` on a node that has none of them.
+    fn oklog(&self) -> Option<&dyn Oklog> {
+        None
+    }
 
     /// The streams the node knows: its own, and those of the nodes that it asks for queries.
     fn streams(&self) -> BoxFuture<'_, Result<StreamsAnswer, ApiError>>;

@@ -9,7 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use weir_query::Rows;
 use weir_record::Stream;
 
-pub use text::rfc3339_ms;
+pub use text::{push_escaped, rfc3339_ms};
+pub(crate) use text::{push_id, rfc3339_s};
 
 /// The shape of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -85,13 +86,7 @@ fn write_oklog(rows: &Rows, out: &mut Vec<u8>) {
     for row in rows.iter() {
         text::push_id(out, row.id);
         out.push(b' ');
-        let mut from = 0;
-        for newline in memchr::memchr_iter(b'\n', row.payload) {
-            out.extend_from_slice(&row.payload[from..newline]);
-            out.extend_from_slice(b"\\n");
-            from = newline + 1;
-        }
-        out.extend_from_slice(&row.payload[from..]);
+        push_escaped(out, row.payload);
         out.push(b'\n');
     }
 }

@@ -14,6 +14,7 @@ pub mod backend;
 pub mod client;
 mod error;
 pub mod format;
+pub mod oklog;
 mod params;
 mod routes;
 mod server;

@@ -78,6 +78,11 @@ fn not_utf8(name: &str) -> ApiError {
 }
 
 fn decode(text: &str) -> Option<String> {
+    String::from_utf8(decode_bytes(text)).ok()
+}
+
+/// Decodes one name or value, whatever bytes it stands for.
+pub(crate) fn decode_bytes(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -94,7 +99,7 @@ fn decode(text: &str) -> Option<String> {
         }
         at += 1;
     }
-    String::from_utf8(out).ok()
+    out
 }
 
 /// Appends a name or value in the form that [`Params::parse`] reads.

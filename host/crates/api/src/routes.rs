@@ -5,6 +5,7 @@ mod health;
 mod histogram;
 mod ingest;
 mod node;
+mod oklog;
 mod page;
 mod query;
 mod tail;
@@ -138,9 +139,14 @@ static ROUTES: &[Route] = &[
 
 const PAGE: &[(Method, Handler)] = &[(Method::GET, |_, request| done(page::get(&request)))];
 
+/// All routes: ours, then those of OK Log.
+fn all() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().chain(oklog::ROUTES)
+}
+
 /// Every path with the methods it takes, for documents and for tests that walk them all.
 pub fn routes() -> impl Iterator<Item = (&'static str, Vec<Method>)> {
-    ROUTES.iter().map(|route| (route.path, route.allowed()))
+    all().map(|route| (route.path, route.allowed()))
 }
 
 impl Route {
@@ -168,7 +174,7 @@ impl Route {
                 format!("{} does not take {}", self.path, shorten(head.method.as_str())),
             )
             .hint(format!("use {allowed}"));
-            return server::failed(&error, Some(&allowed));
+            return failed(self.path, &error, Some(&allowed));
         };
         let body_bytes_max = match self.body {
             BodySize::Small => limits::HTTP_SMALL_BODY_BYTES_MAX,
@@ -187,7 +193,7 @@ impl Route {
             } else {
                 tracing::debug!(route = self.path, code = error.code(), %error, "request refused");
             }
-            server::failed(&error, None)
+            failed(self.path, &error, None)
         })
     }
 }
@@ -195,7 +201,7 @@ impl Route {
 /// The table as a router. A route takes every method and sorts them out itself: its refusals have the
 /// envelope of all errors, and are counted.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
-    let router = ROUTES.iter().fold(Router::new(), |router, route| {
+    let router = all().fold(Router::new(), |router, route| {
         let handler = move |State(shared), request| answer(shared, Some(route), request);
         router.route(route.path, any(handler))
     });
@@ -205,16 +211,28 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
 /// Answers one request, of a route or of none.
 async fn answer(shared: Arc<Shared>, route: Option<&'static Route>, request: extract::Request) -> Response {
     let (head, body) = request.into_parts();
+    let of_oklog = oklog::owns(head.uri.path());
     let mut response = match route {
         Some(route) => route.answer(shared.clone(), Request { head, body }).await,
-        None => server::failed(&unknown(head.uri.path()), None),
+        None => failed(head.uri.path(), &unknown(head.uri.path()), None),
     };
     server::secure(&mut response);
+    if of_oklog {
+        oklog::dress(&mut response);
+    }
     shared.counters.count(route.map_or("other", |route| route.path), response.status().as_u16());
     response
 }
 
+/// The answer that an error is, in the words of the clients that ask for `path`.
+fn failed(path: &str, error: &ApiError, allow: Option<&str>) -> Response {
+    if oklog::owns(path) { oklog::failed(error, allow) } else { server::failed(error, allow) }
+}
+
 fn unknown(path: &str) -> ApiError {
+    if oklog::owns(path) {
+        return oklog::unknown();
+    }
     let shown = shorten(path);
     let paths: Vec<&str> = ROUTES.iter().map(|route| route.path).collect();
     let hint = match nearest(&shown, &paths) {
@@ -235,7 +253,9 @@ fn same_origin(head: &Parts) -> Result<(), ApiError> {
     let path = head.uri.path();
     let site = head.headers.get("sec-fetch-site").map(http::HeaderValue::as_bytes);
     let ours = matches!(site, None | Some(b"same-origin" | b"none"));
-    if ours || !(path.starts_with("/api/") || path.starts_with("/-/")) {
+    // Those of OK Log read and change as much as ours do.
+    let guarded = path.starts_with("/api/") || path.starts_with("/-/") || oklog::owns(path);
+    if ours || !guarded {
         return Ok(());
     }
     Err(ApiError::new(ErrorKind::Forbidden, "cross_site", "a page of another site may not ask this node")

@@ -213,6 +213,8 @@ async fn connection(shared: Arc<Shared>, router: Router, stream: TcpStream, peer
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // Scripts written for OK Log look for `X-Oklog-…`.
+        .title_case_headers(true)
         .header_read_timeout(options.head_timeout)
         .max_header_size(options.head_bytes_max)
         .max_buf_size(options.head_bytes_max.max(limits::HTTP_HEAD_BYTES_MAX) * 4)

@@ -10,6 +10,7 @@ use weir_api::backend::{
     ApiError, Backend, Durability, ErrorKind, HistogramAnswer, HistogramRequest, IngestRequest, Ingested,
     PeerBackend, PluginInfo, QueryAnswer, QueryRequest, StreamsAnswer, TailAnswer, TailRequest,
 };
+use weir_api::oklog::Oklog;
 
 use crate::catalog::Catalog;
 use crate::clock;
@@ -17,6 +18,7 @@ use crate::handover::Handover;
 use crate::histogram;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
+use crate::oklog::Foreign;
 use crate::queries::Queries;
 use crate::serving::Serving;
 use crate::snapshots::{HeldByIngest, Holder};
@@ -33,6 +35,7 @@ pub(crate) struct NodeBackend {
     pub(crate) catalog: Catalog,
     pub(crate) holder: Holder,
     pub(crate) serving: Arc<Serving>,
+    pub(crate) oklog: Foreign,
     pub(crate) sources: Arc<Sources>,
     pub(crate) metrics: Arc<Metrics>,
     /// Whether there are stores that records can be handed to.
@@ -69,6 +72,10 @@ impl Backend for NodeBackend {
 
     fn histogram(&self, request: HistogramRequest) -> BoxFuture<'_, Result<HistogramAnswer, ApiError>> {
         Box::pin(histogram::count(&self.queries, self.held_ms(), request))
+    }
+
+    fn oklog(&self) -> Option<&dyn Oklog> {
+        Some(self)
     }
 
     fn streams(&self) -> BoxFuture<'_, Result<StreamsAnswer, ApiError>> {

@@ -165,15 +165,31 @@ impl Handover {
             .backlog
             .with(|holdings| holdings.catalog().iter().filter(|held| is_over(held)).collect());
         for held in &over {
-            let key = held.key();
-            let mut state = self.state.lock();
-            state.offers.withdraw(&key);
-            let done = state.ledger.confirmed(&key);
-            state.tell(done);
-            drop(state);
+            self.withdraw(&held.key());
             self.give_up(held, Gone::Expired);
         }
         over.len() as u64
+    }
+
+    /// Somebody outside of this cluster has taken an origin over: it is not needed here any more, and is deleted. One
+    /// that is gone already is fine. False when it is here and not offered yet: to be tried again. Blocks.
+    pub(crate) fn taken(&self, key: &OriginKey) -> bool {
+        let Some(held) = self.withdraw(key) else {
+            return self.backlog.get(key.name, &key.unit).is_none();
+        };
+        // To the cluster it is as if its time were over: nobody is to miss it.
+        self.give_up(&held, Gone::Expired);
+        self.metrics.handed_over.inc();
+        true
+    }
+
+    /// Offers an origin no more; `None` when it was not offered.
+    fn withdraw(&self, key: &OriginKey) -> Option<Held> {
+        let mut state = self.state.lock();
+        let held = state.offers.withdraw(key);
+        let done = state.ledger.confirmed(key);
+        state.tell(done);
+        held
     }
 
     /// Resolves when all records of a piece lie on as many stores as are needed. Never, when the process ends first.

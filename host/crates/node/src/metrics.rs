@@ -270,8 +270,10 @@ impl Metrics {
                 Opts::new("weir_plugin_value", "Values that plugins report themselves."),
                 &["source", "name"],
             )),
-            handed_over: list
-                .counter("weir_handed_over_origins_total", "Origins that enough stores have confirmed."),
+            handed_over: list.counter(
+                "weir_handed_over_origins_total",
+                "Origins that enough stores have confirmed, or that a store of OK Log has taken away.",
+            ),
             handover_failed: list.counter(
                 "weir_handover_failed_total",
                 "Times that a store could not take an origin of this node.",

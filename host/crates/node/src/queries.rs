@@ -54,28 +54,12 @@ impl Queries {
 
     /// Starts a query; its rows come through the answer.
     pub(crate) async fn start(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
-        let matcher = Matcher::compile(&request.expr)
-            .map_err(|error| ApiError::bad_request("bad_query", error.to_string()))?;
+        let Some(planner) = &self.planner else { return self.here(request).await };
+        let plan = plan_of(&request)?;
         let place = self.place(&request).await?;
-        let plan =
-            Plan { matcher, from: request.from, to: request.to, limit: request.limit, order: request.order };
         let (send, rows) = mpsc::channel(CHUNKS_AHEAD);
         let (finish, done) = oneshot::channel();
         let metrics = self.metrics.clone();
-        let Some(planner) = &self.planner else {
-            let searched = self.local.all(plan, &request.cancel, send);
-            tokio::spawn(async move {
-                let started = Instant::now();
-                metrics.queries_running.inc();
-                let result = searched.await;
-                metrics.queries_running.dec();
-                count(&metrics, started, &result);
-                drop(place);
-                // The client may have gone; then nobody asks how it ended.
-                let _ = finish.send(result);
-            });
-            return Ok(QueryAnswer { rows, done, partial: false });
-        };
         let started = Instant::now();
         let (streams, missing) = self.open(planner, &request, &plan).await?;
         let partial = !missing.is_empty();
@@ -91,6 +75,27 @@ impl Queries {
             let _ = finish.send(result);
         });
         Ok(QueryAnswer { rows, done, partial })
+    }
+
+    /// Starts a query over what this node itself holds.
+    pub(crate) async fn here(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
+        let plan = plan_of(&request)?;
+        let place = self.place(&request).await?;
+        let (send, rows) = mpsc::channel(CHUNKS_AHEAD);
+        let (finish, done) = oneshot::channel();
+        let metrics = self.metrics.clone();
+        let searched = self.local.all(plan, &request.cancel, send);
+        tokio::spawn(async move {
+            let started = Instant::now();
+            metrics.queries_running.inc();
+            let result = searched.await;
+            metrics.queries_running.dec();
+            count(&metrics, started, &result);
+            drop(place);
+            // The client may have gone; then nobody asks how it ended.
+            let _ = finish.send(result);
+        });
+        Ok(QueryAnswer { rows, done, partial: false })
     }
 
     /// Plans, and opens every part. What is gone meanwhile is planned anew.
@@ -166,6 +171,12 @@ impl Queries {
         self.waiting.fetch_sub(1, Ordering::AcqRel);
         place.ok_or_else(|| ApiError::new(ErrorKind::Unavailable, "cancelled", "the query was cancelled"))
     }
+}
+
+fn plan_of(request: &QueryRequest) -> Result<Plan, ApiError> {
+    let matcher = Matcher::compile(&request.expr)
+        .map_err(|error| ApiError::bad_request("bad_query", error.to_string()))?;
+    Ok(Plan { matcher, from: request.from, to: request.to, limit: request.limit, order: request.order })
 }
 
 /// Merges parts until all have ended or the client has enough. Blocks.

@@ -25,10 +25,12 @@ use crate::clock;
 use crate::config::{Config, Listen};
 use crate::forward::Forward;
 use crate::forward::backend::ForwardBackend;
+use crate::forward_lines;
 use crate::idempotency::Answers;
 use crate::ingest_role::IngestRole;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
+use crate::oklog::{self, Foreign};
 use crate::peers::Peers;
 use crate::pulling::Pulling;
 use crate::queries::{Local, Planner, Queries};
@@ -130,6 +132,8 @@ async fn start(options: RunOptions) -> Result<(), RunError> {
     let metrics = Arc::new(Metrics::new(options.version));
     if options.config.roles.is_node() {
         node(options, signals, metrics).await
+    } else if forward_lines::applies(&options.config.forward_to) {
+        forward_lines::run(options, signals, metrics).await
     } else {
         forwarder(options, signals, metrics).await
     }
@@ -202,6 +206,13 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         tails: tails.clone(),
     });
 
+    let consumed = config.oklog_consumers.then(|| holder.ingest.clone().zip(handover.clone())).flatten();
+    let oklog = Foreign {
+        peers: peers.clone(),
+        planner: planner.clone(),
+        address: server.address(),
+        desk: consumed.map(|(held, handover)| oklog::desk(held, handover, local.clone())),
+    };
     let (stopping, stopping_seen) = watch::channel(false);
     let runtime = plugin_runtime(Some(data_dir.plugins_dir()))?;
     let sources = Sources::new(config, &options.embedded, runtime, metrics.clone());
@@ -213,6 +224,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         catalog: Catalog { holder: holder.clone(), peers: config.roles.query.then(|| peers.clone()) },
         holder,
         serving,
+        oklog,
         sources: sources.clone(),
         metrics: metrics.clone(),
         replicates: has_others || config.roles.store,
@@ -437,12 +449,13 @@ fn line_ports(listen: Listen) -> Result<Vec<LinePort>, RunError> {
     Ok(ports)
 }
 
-async fn all(tasks: &mut JoinSet<()>) {
+/// Waits for all tasks.
+pub(crate) async fn all(tasks: &mut JoinSet<()>) {
     while tasks.join_next().await.is_some() {}
 }
 
 /// Waits for the last words of sources and senders, not for ever.
-async fn finish(mut tasks: JoinSet<()>, whose: &str) {
+pub(crate) async fn finish(mut tasks: JoinSet<()>, whose: &str) {
     if tokio::time::timeout(DRAIN, all(&mut tasks)).await.is_err() {
         tracing::warn!("{whose} did not stop in time; what it had handed on is kept");
     }
@@ -452,6 +465,7 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-fn plugin_runtime(cache_dir: Option<PathBuf>) -> Result<Arc<Runtime>, RunError> {
+/// The engine of plugins; without a directory compiled ones are not kept.
+pub(crate) fn plugin_runtime(cache_dir: Option<PathBuf>) -> Result<Arc<Runtime>, RunError> {
     Ok(Arc::new(Runtime::new(RuntimeOptions { cache_dir, ..RuntimeOptions::default() })?))
 }

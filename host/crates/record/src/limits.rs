@@ -4,6 +4,9 @@
 //! all others are fixed. `fit.rs` holds the relations between them.
 
 mod fit;
+mod oklog;
+
+pub use oklog::*;
 
 /// Payload of one record. Longer input is split into parts that say so.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;

@@ -37,7 +37,26 @@ pub(crate) fn push_time(out: &mut Vec<u8>, time_ms: u64) {
     out.push(b'Z');
 }
 
-/// The same as a string.
+/// Appends a payload as one line of OK Log: a newline is written as `\n`, everything else as it is.
+pub fn push_escaped(out: &mut Vec<u8>, payload: &[u8]) {
+    let mut from = 0;
+    for newline in memchr::memchr_iter(b'\n', payload) {
+        out.extend_from_slice(&payload[from..newline]);
+        out.extend_from_slice(b"\\n");
+        from = newline + 1;
+    }
+    out.extend_from_slice(&payload[from..]);
+}
+
+/// Unix milliseconds as RFC 3339 in UTC, cut to seconds.
+pub(crate) fn rfc3339_s(time_ms: u64) -> String {
+    let mut text = rfc3339_ms(time_ms);
+    text.truncate(text.len() - ".000Z".len());
+    text.push('Z');
+    text
+}
+
+/// Unix milliseconds as [`push_time`] writes them.
 pub fn rfc3339_ms(time_ms: u64) -> String {
     let mut out = Vec::with_capacity(25);
     push_time(&mut out, time_ms);

@@ -1,6 +1,6 @@
 //! `GET|POST /api/v1/query`: a question in, records out as they are found.
 
-mod answer;
+pub(super) mod answer;
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -87,7 +87,7 @@ async fn run(shared: &Arc<Shared>, head: &Parts, params: Params) -> Result<Respo
 }
 
 /// Whether the client says that it reads trailers (`TE: trailers`). HTTP/1.0 has none.
-fn takes_trailers(head: &Parts) -> bool {
+pub(super) fn takes_trailers(head: &Parts) -> bool {
     let values = head.headers.get_all(TE).iter().filter_map(|value| value.to_str().ok());
     let said =
         values.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case("trailers"));

@@ -10,10 +10,12 @@ use weir_api::backend::{
     Ingested, PeerBackend, PluginInfo, QueryAnswer, QueryRequest, StreamInfo, StreamsAnswer, TailAnswer,
     TailRequest, labels_of,
 };
+use weir_api::oklog::Oklog;
 use weir_query::{Missing, Rows, Stats};
 use weir_record::stream::PART_LABEL;
 use weir_record::{Batch, BatchFlags, Minter, RecordId, Stream};
 
+use crate::oklog::Foreign;
 use crate::peer::PeerNode;
 
 pub(crate) const NOW_MS: u64 = 1_700_000_000_000;
@@ -58,6 +60,8 @@ pub(crate) struct Node {
     pub(crate) tail: Mutex<Option<TailAnswer>>,
     /// Tails that were asked for.
     pub(crate) tails: Mutex<Vec<TailRequest>>,
+    /// What the routes of OK Log ask of it.
+    pub(crate) oklog: Foreign,
     /// Taken by each ingest request; taken away, requests wait.
     pub(crate) gate: Semaphore,
     pub(crate) arrived: Notify,
@@ -77,6 +81,7 @@ impl Node {
             ingests: Mutex::default(),
             tail: Mutex::default(),
             tails: Mutex::default(),
+            oklog: Foreign::default(),
             gate: Semaphore::new(1_000_000),
             arrived: Notify::new(),
             cancelled: Notify::new(),
@@ -237,6 +242,10 @@ impl Backend for Shell {
         let buckets = (0..request.buckets as u64).map(|n| [n, 0, 0, 0, 1]).collect();
         let from_ms = request.from.time_ms();
         Box::pin(async move { Ok(HistogramAnswer { from_ms, width_ms: 1_000, buckets, stats }) })
+    }
+
+    fn oklog(&self) -> Option<&dyn Oklog> {
+        Some(self)
     }
 
     fn streams(&self) -> BoxFuture<'_, Result<StreamsAnswer, ApiError>> {

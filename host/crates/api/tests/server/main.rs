@@ -7,6 +7,7 @@ mod client;
 mod hostile;
 mod ingest;
 mod lifecycle;
+mod oklog;
 mod peer;
 mod query;
 mod raw;

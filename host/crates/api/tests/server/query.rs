@@ -71,16 +71,16 @@ async fn text_tells_its_end_in_trailers_to_those_who_read_them() {
 async fn no_answer_is_silently_incomplete() {
     for (script, format, headers, status, whole, said) in [
         (Script::Incomplete, "ndjson", "", 200, true, "\"complete\":false"),
-        (Script::Incomplete, "text", TE, 200, true, "x-weir-complete: false"),
+        (Script::Incomplete, "text", TE, 200, true, "X-Weir-Complete: false"),
         (Script::Incomplete, "text", "", 200, false, ""),
         (Script::KnownIncomplete, "text", "", 206, true, ""),
         (Script::KnownIncomplete, "ndjson", "", 206, true, "piece 7"),
         (Script::FailAfterRows, "ndjson", "", 200, true, "log_lost"),
-        (Script::FailAfterRows, "text", TE, 200, true, "x-weir-error: {\"error\":{\"code\":\"log_lost\""),
-        (Script::FailAfterRows, "text", TE, 200, true, "x-weir-complete: false"),
+        (Script::FailAfterRows, "text", TE, 200, true, "X-Weir-Error: {\"error\":{\"code\":\"log_lost\""),
+        (Script::FailAfterRows, "text", TE, 200, true, "X-Weir-Complete: false"),
         (Script::FailAfterRows, "oklog", "", 200, false, ""),
         (Script::Vanish, "ndjson", "", 200, true, "\"code\":\"internal\""),
-        (Script::Vanish, "text", TE, 200, true, "x-weir-complete: false"),
+        (Script::Vanish, "text", TE, 200, true, "X-Weir-Complete: false"),
         (Script::Vanish, "text", "", 200, false, ""),
         (Script::FailBeforeRows, "text", "", 503, true, "log_lost"),
         (Script::RefuseAtOnce, "ndjson", "", 429, true, "too_many_queries"),
@@ -108,7 +108,7 @@ async fn an_empty_answer_that_lacks_something_says_so_in_its_status() {
 async fn an_error_after_the_head_is_told_although_there_was_no_record() {
     for (format, headers, said) in [
         ("ndjson", "", "\r\n{\"error\":{\"code\":\"log_lost\""),
-        ("text", TE, "0\r\nx-weir-complete: false\r\nx-weir-error: {\"error\":{\"code\":\"log_lost\""),
+        ("text", TE, "0\r\nX-Weir-Complete: false\r\nX-Weir-Error: {\"error\":{\"code\":\"log_lost\""),
         ("text", "", ""),
     ] {
         let server = with_lines(Script::FailLate).await;

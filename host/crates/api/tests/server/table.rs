@@ -2,7 +2,22 @@
 
 use weir_api::ServerOptions;
 
-use crate::raw::{run, tight};
+use crate::raw::{Answer, run, tight};
+
+/// Whether OK Log's clients ask for a path: errors are text there.
+fn of_oklog(path: &str) -> bool {
+    ["/store/", "/ingest/", "/health"].iter().any(|start| path.starts_with(start))
+}
+
+/// An error as the clients of a path read it.
+fn check_error(answer: &Answer, path: &str, code: &str) {
+    if of_oklog(path) {
+        assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"), "{path}");
+        assert!(answer.body.len() > 10 && answer.body.ends_with(b"\n"), "{path}: {}", answer.text());
+    } else {
+        assert_eq!(answer.code(), code, "{path}");
+    }
+}
 
 #[tokio::test]
 async fn every_route_says_which_methods_it_takes() {
@@ -18,7 +33,7 @@ async fn every_route_says_which_methods_it_takes() {
             let names: Vec<String> = allowed.iter().map(ToString::to_string).collect();
             assert_eq!(answer.header("allow"), Some(names.join(", ").as_str()), "{method} {path}");
             if method != "HEAD" {
-                assert_eq!(answer.code(), "method_not_allowed");
+                check_error(&answer, path, "method_not_allowed");
             }
         }
     }
@@ -35,7 +50,7 @@ async fn every_route_refuses_a_body_that_is_too_large() {
             let answer = server.exchange(head.as_bytes()).await;
             assert_eq!(answer.status, 413, "{method} {path}");
             if method != "HEAD" {
-                assert_eq!(answer.code(), "body_too_large", "{method} {path}");
+                check_error(&answer, path, "body_too_large");
             }
         }
     }
@@ -63,7 +78,7 @@ async fn no_answer_opens_the_node_to_other_sites() {
             let answer = server.send(method.as_str(), path, foreign, b"").await;
             assert!(!answer.head.to_ascii_lowercase().contains("access-control"), "{path}: {}", answer.head);
             assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
-            let api = path.starts_with("/api/") || path.starts_with("/-/");
+            let api = path.starts_with("/api/") || path.starts_with("/-/") || of_oklog(path);
             assert_eq!(answer.status == 403, api, "{method} {path}");
         }
     }
@@ -74,6 +89,11 @@ async fn no_answer_opens_the_node_to_other_sites() {
 #[tokio::test]
 async fn what_is_nowhere_is_not_found() {
     let server = run(tight());
+    for path in ["/store/", "/store/nothing", "/store/query/", "/ingest/x"] {
+        let answer = server.get(path).await;
+        assert_eq!((answer.status, answer.text().as_str()), (404, "404 page not found\n"), "{path}");
+        assert_eq!(answer.header("vary"), Some("Origin"));
+    }
     for path in [
         "/api/v1/nothing",
         "/../../etc/passwd",

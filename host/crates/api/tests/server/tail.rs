@@ -60,9 +60,9 @@ async fn events_go_out_one_by_one_and_the_head_before_them() {
     let mut stream = ask(&server, "/api/v1/tail?q=topic:t", "").await;
     let mut got = String::new();
     read_until(&mut stream, &mut got, "retry: 1000\n\n").await;
-    assert!(got.contains("content-type: text/event-stream\r\n"), "{got}");
+    assert!(got.contains("Content-Type: text/event-stream\r\n"), "{got}");
     assert!(
-        got.contains("cache-control: no-store\r\n") && got.contains("x-accel-buffering: no\r\n"),
+        got.contains("Cache-Control: no-store\r\n") && got.contains("X-Accel-Buffering: no\r\n"),
         "{got}"
     );
     events.send(rows(&[b"one", b"two"], 1)).await.unwrap();

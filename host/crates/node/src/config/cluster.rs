@@ -77,6 +77,34 @@ pub(crate) fn cluster(settings: &Table, roles: Option<Roles>, problems: &mut Pro
     Some(Cluster { peers, replication, zone, key_file })
 }
 
+/// Whether stores of OK Log may take records away. What one of them has committed is here no more, so the node must not
+/// owe it to stores of weir.
+pub(crate) fn oklog_consumers(
+    settings: &Table,
+    roles: Option<Roles>,
+    cluster: Option<&Cluster>,
+    problems: &mut Problems,
+) -> Option<bool> {
+    let table = settings.table("oklog")?;
+    let Simple::Bool(consumers) = *table.simple("consumers")? else { return None };
+    let (roles, cluster) = (roles?, cluster?);
+    let why = if !consumers {
+        None
+    } else if !roles.ingest {
+        Some("expected false, got true: a node without the role ingest has nothing to hand out")
+    } else if roles.store {
+        Some("expected false, got true: a node with the role store takes the records itself")
+    } else if !cluster.peers.is_empty() {
+        Some("expected false, got true: with cluster.peers the records go to stores of weir")
+    } else {
+        None
+    };
+    if let Some(why) = why {
+        problems.error(&table.get("consumers")?.place, "oklog.consumers", why);
+    }
+    Some(consumers)
+}
+
 pub(crate) fn retention(table: &Table, problems: &mut Problems) -> Option<Retention> {
     let age_ms = match *table.simple("age")? {
         Simple::DurationMs(ms) => Some(ms),

@@ -28,6 +28,7 @@ const PLUGINS_OF_LATER: [&str; 1] = ["amqp-source"];
 pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Problems) -> Option<Config> {
     let roles = cluster::roles(settings, problems);
     let peers = cluster::cluster(settings, roles, problems);
+    let oklog_consumers = cluster::oklog_consumers(settings, roles, peers.as_ref(), problems);
     let listen = listen(settings, roles, problems);
     let forward_to = forward_to(settings, roles, problems);
     let plugins: Vec<Option<PluginConfig>> = sorted(settings.names("plugins")).map(plugin).collect();
@@ -45,11 +46,10 @@ pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Proble
         roles: roles?,
         data_dir: path(settings.table("node")?.simple("data_dir")?)?,
         listen: listen?,
-        forward_spool: forward_spool(settings.table("forward")?, problems)
-            .ok()?
-            .filter(|_| !forward_to.is_empty()),
+        forward_spool: forward_spool(settings.table("forward")?, &forward_to, problems).ok()?,
         forward_to,
         cluster: peers?,
+        oklog_consumers: oklog_consumers?,
         storage: storage(settings.table("storage")?)?,
         retention: retention?,
         sources: sources.into_iter().collect::<Option<_>>()?,
@@ -107,15 +107,19 @@ fn public(path: &str, address: SocketAddr, place: &Place, problems: &mut Problem
 
 fn forward_to(settings: &Table, roles: Option<Roles>, problems: &mut Problems) -> Vec<String> {
     let Some(table) = settings.table("forward") else { return Vec::new() };
-    let mut urls = Vec::new();
+    let alone = roles.is_some_and(|roles| !roles.is_node());
+    let mut urls: Vec<String> = Vec::new();
     for (place, simple) in table.list("to") {
         let Simple::Url(url) = simple else { continue };
         let why = match url.split_once("://") {
             Some(("https", _)) => {
                 Some("this version has no TLS yet; ship to an http:// address on a network you trust")
             }
-            Some(("tcp", _)) => {
-                Some("this version ships over HTTP alone; name the peer's API, such as http://host:7650")
+            Some(("tcp", _)) if !alone => Some(
+                "lines go out of a process with the forward role alone; name the peer's API, such as http://host:7650",
+            ),
+            Some((scheme, _)) if urls.first().is_some_and(|first| !first.starts_with(scheme)) => {
+                Some("records go to APIs (http://) or to line ports (tcp://), not to both; name one kind")
             }
             _ => None,
         };
@@ -142,11 +146,23 @@ fn forward_to(settings: &Table, roles: Option<Roles>, problems: &mut Problems) -
 /// A setting that was wrong; that has been told.
 struct Told;
 
-fn forward_spool(table: &Table, problems: &mut Problems) -> Result<Option<Spool>, Told> {
+fn forward_spool(table: &Table, to: &[String], problems: &mut Problems) -> Result<Option<Spool>, Told> {
     let on_full = match table.simple("on_full").ok_or(Told)? {
         Simple::Choice("drop-oldest") => OnFull::DropOldest,
         _ => OnFull::Block,
     };
+    let spool = table.get("spool").ok_or(Told)?;
+    if to.first().is_some_and(|url| url.starts_with("tcp://")) {
+        if matches!(spool.value, Checked::Simple(Simple::Bytes(_))) && spool.place != Place::Default {
+            let text = "expected \"off\", got a size, with line ports in forward.to; nothing acknowledges lines, so nothing can be kept until it is";
+            problems.error(&spool.place, "forward.spool", text);
+            return Err(Told);
+        }
+        return Ok(None);
+    }
+    if to.is_empty() {
+        return Ok(None);
+    }
     match (table.simple("spool").ok_or(Told)?, on_full) {
         (Simple::Bytes(bytes), on_full) => Ok(Some(Spool { bytes: *bytes, on_full })),
         (_, OnFull::Block) => Ok(None),

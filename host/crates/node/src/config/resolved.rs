@@ -25,6 +25,8 @@ pub struct Config {
     pub cluster: Cluster,
     /// What a forwarder keeps on disk until it is acknowledged. `None`: nothing.
     pub forward_spool: Option<Spool>,
+    /// Whether stores of OK Log may take records away.
+    pub oklog_consumers: bool,
     /// Disk space and pieces.
     pub storage: StorageConfig,
     /// What is deleted, and when.

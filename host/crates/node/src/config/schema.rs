@@ -235,6 +235,13 @@ pub static KEYS: &[Key] = &[
         Kind::Path,
         "The key by which nodes know each other: one line of 64 hex digits, the same on all nodes.",
     ),
+    table("oklog", "What OK Log's stores may do here. Its clients need no setting."),
+    is(
+        "oklog.consumers",
+        Kind::Bool,
+        "false",
+        "Lets stores of OK Log take sealed records away through /ingest/: what they commit is deleted here. For a node with the role ingest, without store and cluster.peers.",
+    ),
     table("retention", "What is deleted, and when. Either limit is enough."),
     is(
         "retention.age",

@@ -4,6 +4,8 @@
 //! their stores. That is the way of a record, so it is seen in one of them at least, and what is seen twice is
 //! assigned once.
 
+mod survey;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

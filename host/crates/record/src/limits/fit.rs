@@ -59,3 +59,10 @@ const _: () = assert!(
 const _: () = assert!(FRAME_BYTES_MAX as u64 + FORWARD_PARCEL_BYTES <= HTTP_BODY_BYTES_MAX as u64);
 const _: () = assert!(2 * FORWARD_PARCEL_BYTES * (FORWARD_INFLIGHT_MAX as u64) <= FORWARD_SPOOL_BYTES_MIN);
 const _: () = assert!(FORWARD_CLOCK_TOLERANCE_MS < EVENT_TIME_AHEAD_MS_MAX);
+const _: () = assert!(FORWARD_LINES_BACKOFF_MS_MIN <= FORWARD_LINES_BACKOFF_MS_MAX);
+// A store of OK Log reads lines into 64 KiB.
+const _: () = assert!(OKLOG_LINE_BYTES_MAX < 64 << 10);
+const _: () = assert!(OKLOG_SUSPECT_PAUSE_MS_MIN <= OKLOG_SUSPECT_PAUSE_MS_MAX);
+const _: () = assert!(OKLOG_SUSPECT_ALONE_MS_MAX < OKLOG_CLAIM_MS_MAX);
+const _: () =
+    assert!(OKLOG_WINDOW_MS_MIN <= OKLOG_WINDOW_MS_DEFAULT && OKLOG_WINDOW_MS_DEFAULT <= OKLOG_WINDOW_MS_MAX);

@@ -27,12 +27,12 @@ use crate::server::{BodyError, Response};
 use crate::wire::{QueryStats, StatsLine, to_ascii_json, trailer};
 
 /// How an answer is to be written.
-pub(super) struct Shape {
-    pub(super) format: Format,
+pub(in crate::routes) struct Shape {
+    pub(in crate::routes) format: Format,
     /// The range asked for, repeated in the statistics.
-    pub(super) range: (RecordId, RecordId),
+    pub(in crate::routes) range: (RecordId, RecordId),
     /// Whether the client reads trailers.
-    pub(super) trailers: bool,
+    pub(in crate::routes) trailers: bool,
 }
 
 type Done = oneshot::Receiver<Result<Stats, ApiError>>;
@@ -52,7 +52,7 @@ struct Writing {
 }
 
 /// Sends the head, as soon as the first rows are there or it is clear that they take a while.
-pub(super) async fn stream(
+pub(in crate::routes) async fn stream(
     answer: QueryAnswer,
     shape: Shape,
     guard: DropGuard,
@@ -136,7 +136,8 @@ impl Writing {
 
     /// `None` when the answer is whole and the client reads no trailers.
     fn trailers(&self, outcome: &Result<Stats, ApiError>) -> Option<Written> {
-        let complete = outcome.as_ref().is_ok_and(|stats| stats.complete);
+        // What the status has said already stays true.
+        let complete = !self.partial && outcome.as_ref().is_ok_and(|stats| stats.complete);
         if !self.shape.trailers {
             let told = complete || (self.partial && outcome.is_ok());
             return (!told)

@@ -3,7 +3,7 @@
 use super::*;
 
 const TABLES: &str =
-    "node, listen, forward, tls, auth, cluster, retention, storage, policy, sources, plugins";
+    "node, listen, forward, tls, auth, cluster, oklog, retention, storage, policy, sources, plugins";
 
 #[test]
 fn unknown_keys_are_all_listed_with_what_was_probably_meant() {
@@ -104,6 +104,18 @@ fn wrong_types_and_values_say_what_was_expected_and_what_came() {
             "plugins.\"my plugin\".path = \"x\"",
             "1:9: plugins.\"my plugin\": expected a plugin name of 1 to 64 of a-z, 0-9, _ and -, got \"my plugin\"",
         ),
+        (
+            "oklog.consumers = true",
+            "1:19: oklog.consumers: expected false, got true: a node with the role store takes the records itself",
+        ),
+        (
+            "node.roles = [\"store\"]\ncluster.peers = [\"http://a\"]\noklog.consumers = true",
+            "3:19: oklog.consumers: expected false, got true: a node without the role ingest has nothing to hand out",
+        ),
+        (
+            "node.roles = [\"ingest\"]\ncluster.peers = [\"http://a\"]\noklog.consumers = true",
+            "3:19: oklog.consumers: expected false, got true: with cluster.peers the records go to stores of weir",
+        ),
     ];
     for (text, want) in cases {
         check(text, &[&format!("weir.toml:{want}")]);
@@ -200,13 +212,25 @@ fn what_this_version_cannot_do_is_refused_where_ignoring_it_would_be_unsafe() {
             "weir.toml:7:1: cluster.gossip: this version has no gossip yet; name the other nodes in cluster.peers",
             "weir.toml:8:10: cluster.peers: https://b: this version has no TLS yet; name an http:// address",
             "weir.toml:13:7: forward.to: https://a: this version has no TLS yet; ship to an http:// address on a network you trust",
-            "weir.toml:13:20: forward.to: tcp://b:1: this version ships over HTTP alone; name the peer's API, such as http://host:7650",
+            "weir.toml:13:20: forward.to: tcp://b:1: lines go out of a process with the forward role alone; name the peer's API, such as http://host:7650",
+        ],
+    );
+    check(
+        "[node]\nroles = [\"forward\"]\n[forward]\nto = [\"tcp://a:1\", \"http://b\", \"tcp://c:1\"]",
+        &[
+            "weir.toml:4:20: forward.to: http://b: records go to APIs (http://) or to line ports (tcp://), not to both; name one kind",
         ],
     );
 }
 
 #[test]
 fn what_a_memory_cannot_give_is_refused() {
+    check(
+        "[node]\nroles = [\"forward\"]\n[forward]\nto = [\"tcp://a:1\"]\nspool = \"32MiB\"",
+        &[
+            "weir.toml:5:9: forward.spool: expected \"off\", got a size, with line ports in forward.to; nothing acknowledges lines, so nothing can be kept until it is",
+        ],
+    );
     check(
         "[forward]\nto = [\"http://a\"]\nspool = \"off\"\non_full = \"drop-oldest\"",
         &[

@@ -50,6 +50,8 @@ fn an_empty_file_and_no_file_are_the_documented_defaults() {
         defaults.retention,
         Retention { age_ms: Some(7 * 86_400_000), bytes: None, rules: Vec::new() }
     );
+    assert!(!defaults.oklog_consumers);
+    assert!(config("node.roles = [\"ingest\"]\noklog.consumers = true").oklog_consumers);
     assert_eq!((defaults.forward_to.len(), defaults.sources.len(), defaults.plugins.len()), (0, 0, 0));
 }
 

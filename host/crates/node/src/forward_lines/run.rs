@@ -1,0 +1,43 @@
+//! The process that ships lines: sources in front, one connection behind.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::forward_lines::LineSink;
+use crate::metrics::Metrics;
+use crate::run::{RunError, RunOptions, all, finish, plugin_runtime};
+use crate::shutdown::{Signals, leave_on_second};
+use crate::sources::Sources;
+use crate::sources::sink::Sink;
+
+/// Ships what the sources bring until they have no more, or a signal comes.
+pub(crate) async fn run(
+    options: RunOptions,
+    mut signals: Signals,
+    metrics: Arc<Metrics>,
+) -> Result<(), RunError> {
+    let config = &options.config;
+    let sources = Sources::new(config, &options.embedded, plugin_runtime(None)?, metrics);
+    let stop = CancellationToken::new();
+    let lines = Arc::new(LineSink::new(&config.forward_to, stop.clone()));
+    let sink: Arc<dyn Sink> = lines.clone();
+    let mut tasks = sources.start(&sink, BTreeMap::new(), &stop);
+    let drained = CancellationToken::new();
+    tokio::select! {
+        () = all(&mut tasks) => {}
+        name = signals.next() => {
+            tracing::info!(signal = name, "stopping: send it again to leave at once");
+            leave_on_second(signals, drained.clone());
+            stop.cancel();
+            finish(tasks, "a source").await;
+        }
+    }
+    let ended = lines.finish().await;
+    drained.cancel();
+    if let Some((name, error)) = sources.failures().first() {
+        return Err(RunError::Sources(format!("source {name}: {error}")));
+    }
+    ended.map_err(RunError::Sources)
+}

@@ -128,6 +128,13 @@ impl KeyFile {
         Ok((opened, quarantined))
     }
 
+    /// Takes the poison of the log, for a request is acknowledged by both: a sync that fails here ends the
+    /// acknowledgements there, and the other way round.
+    #[must_use]
+    pub fn sharing(self, poison: Poison) -> KeyFile {
+        KeyFile { poison, ..self }
+    }
+
     /// What is known of a key.
     pub fn get(&self, key: &str, now_ms: u64) -> Option<KeyState> {
         let state = self.lock();

@@ -3,6 +3,7 @@
 mod bad_input;
 mod cluster;
 mod crash;
+mod faults;
 mod forward;
 mod sdk_outside;
 mod sim;

@@ -83,15 +83,26 @@ impl Node {
     }
 
     /// Starts a prepared command that runs a node, and waits until it listens.
-    pub fn spawn(mut command: Command) -> Result<Node> {
+    pub fn spawn(command: Command) -> Result<Node> {
+        let mut node = Node::launch(command)?;
+        node.wait_listening()?;
+        Ok(node)
+    }
+
+    /// Starts a prepared command that runs a node, or ends before it does. It has no URL yet.
+    pub fn launch(mut command: Command) -> Result<Node> {
         let mut child =
             command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().context("start the node")?;
         let stderr = child.stderr.take().context("stderr is piped")?;
-        let mut node = Node { child, address: String::new(), lines: follow(stderr), seen: Vec::new() };
-        let line = node.wait_line("listening on http://")?;
+        Ok(Node { child, address: String::new(), lines: follow(stderr), seen: Vec::new() })
+    }
+
+    /// Waits until it listens.
+    pub fn wait_listening(&mut self) -> Result<()> {
+        let line = self.wait_line("listening on http://")?;
         let at = line.find("http://").unwrap_or_default();
-        line[at..].split_whitespace().next().unwrap_or_default().clone_into(&mut node.address);
-        Ok(node)
+        line[at..].split_whitespace().next().unwrap_or_default().clone_into(&mut self.address);
+        Ok(())
     }
 
     /// `http://127.0.0.1:port`
@@ -131,7 +142,8 @@ impl Node {
         }
     }
 
-    fn wait_ready(&mut self) -> Result<()> {
+    /// Waits until it says that it is ready.
+    pub fn wait_ready(&mut self) -> Result<()> {
         self.wait_line("ready")?;
         ensure!(get(&self.url("/-/ready"))?.0 == 200, "said to be ready, and is not");
         Ok(())

@@ -4,6 +4,7 @@ mod bad_input;
 mod chaos;
 mod cluster;
 mod crash;
+mod faults;
 mod forward;
 mod oklog;
 mod oklog_nodes;

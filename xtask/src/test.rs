@@ -7,6 +7,7 @@ use crate::build;
 use crate::count::{Count, Runner};
 use crate::plugins;
 use crate::proc;
+use crate::setup;
 use crate::steps::{self, Steps};
 use crate::workspace::Workspace;
 
@@ -27,6 +28,10 @@ pub(crate) fn run(workspace: &Workspace, long: bool) -> ExitCode {
     tests.step("weir and its tests; some minutes the first time", |workspace| {
         proc::run(build::cargo(workspace).args(["build", "--workspace", "--all-targets"]))
     });
+    if let Err(error) = ensure_tools() {
+        // The tests that need them fail, and say what is missing.
+        eprintln!("test: {error:#}");
+    }
     tests.runner("tests", test_runner);
     tests.runner("examples in the documentation", doc_runner);
 
@@ -77,6 +82,14 @@ impl Tests<'_> {
         }
         self.count.add(count);
     }
+}
+
+/// What tests call that is not ours: strace injects faults into the system calls of a node.
+fn ensure_tools() -> anyhow::Result<()> {
+    if proc::capture(Command::new("strace").arg("-V")).is_ok() {
+        return Ok(());
+    }
+    setup::ensure(&["strace"])
 }
 
 /// nextest where it is installed: a process per test, and slow tests side by side.

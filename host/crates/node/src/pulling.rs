@@ -224,7 +224,14 @@ impl Pulling {
             let own = confirms.clone();
             // The last confirmation deletes a file.
             let confirmed = tokio::task::spawn_blocking(move || pulling.confirm_own(&own)).await;
-            confirmed.unwrap_or_else(|_| Err(Failure::Origin("confirming has panicked: report this".into())))
+            match confirmed {
+                Ok(outcomes) => outcomes,
+                Err(error) if error.is_panic() => {
+                    Err(Failure::Origin("confirming has panicked: report this".into()))
+                }
+                // The process ends.
+                Err(_) => Err(Failure::Busy { retry_ms: FULL_RETRY_MS }),
+            }
         } else {
             self.confirm_peer(to, &confirms).await
         };
@@ -313,7 +320,11 @@ fn outcome(taken: Result<Result<Accepted, AcceptError>, tokio::task::JoinError>)
             Err(Failure::Busy { retry_ms: FULL_RETRY_MS })
         }
         Ok(Err(error)) => Err(Failure::Origin(error.to_string())),
-        Err(_) => Err(Failure::Origin("the thread that wrote it has panicked: report this".into())),
+        Err(error) if error.is_panic() => {
+            Err(Failure::Origin("the thread that wrote it has panicked: report this".into()))
+        }
+        // The process ends.
+        Err(_) => Err(Failure::Busy { retry_ms: FULL_RETRY_MS }),
     }
 }
 

@@ -15,6 +15,7 @@ use weir_record::Stream;
 use weir_record::limits::QUERY_MEMORY_BYTES_MAX;
 use weir_record::stream::DEFAULT_TOPIC;
 use weir_replication::StoreNode;
+use weir_storage::poison::Poison;
 use weir_storage::{DataDir, KeyFile, Store, StoreOptions};
 
 use crate::EmbeddedPlugin;
@@ -160,8 +161,13 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     } else {
         None
     };
-    let store =
-        if config.roles.store { Some(open_store(config, &data_dir, &announced, &metrics)?) } else { None };
+    // One for all that writes to this disk: no part acknowledges what another has seen fail.
+    let poison = ingest_role.as_ref().map(|role| role.poison.clone()).unwrap_or_default();
+    let store = if config.roles.store {
+        Some(open_store(config, &data_dir, &announced, poison.clone(), &metrics)?)
+    } else {
+        None
+    };
     let holder = Holder {
         node: data_dir.node(),
         ingest: ingest_role.as_ref().map(IngestRole::held),
@@ -172,7 +178,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         Some(role) => {
             let (keys, moved) = KeyFile::open(data_dir.disk(), data_dir.path(), clock::now_ms())?;
             recovered::tell_moved(&moved, &metrics);
-            let answers = Answers::new(keys, failed.clone());
+            let answers = Answers::new(keys.sharing(poison), failed.clone());
             Some(Intake { ingest: role.ingest.clone(), answers })
         }
         None => None,
@@ -344,6 +350,7 @@ fn open_store(
     config: &Config,
     data_dir: &DataDir,
     announced: &Arc<Announced>,
+    poison: Poison,
     metrics: &Metrics,
 ) -> Result<Store, RunError> {
     let options = StoreOptions {
@@ -351,7 +358,7 @@ fn open_store(
         resume_at_percent: u64::from(config.storage.resume_at_percent),
         ..StoreOptions::default()
     };
-    let (store, recovery) = Store::open(data_dir.disk(), data_dir.path(), options)?;
+    let (store, recovery) = Store::open_with(data_dir.disk(), data_dir.path(), options, poison)?;
     for moved in &recovery.quarantined {
         metrics.quarantined.inc();
         tracing::warn!("quarantined: {moved}");

@@ -79,16 +79,19 @@ impl Sealing {
             let moment = Moment { now_ms: clock::now_ms(), partitions: *self.stores.borrow() as u16 };
             let (ingest, tails) = (Arc::clone(&self.ingest), Arc::clone(&self.tails));
             let (done, stepped) = oneshot::channel();
-            tokio::task::spawn_blocking(move || {
+            let step = tokio::task::spawn_blocking(move || {
                 let release = |leaving: Vec<Leaving>| release(&ingest, &tails, leaving);
                 let outcome = sealer.step(moment, release);
                 let _ = done.send((sealer, outcome));
             });
             let Ok((again, outcome)) = stepped.await else {
-                // The thread has panicked: nothing more is sealed, everything stays searchable in the log.
-                tracing::error!(
-                    "sealing has panicked: report this; records stay in the log until the next start"
-                );
+                // Nothing more is sealed, everything stays searchable in the log. The end of the process drops steps,
+                // too: that is no panic.
+                if step.await.is_err_and(|error| error.is_panic()) {
+                    tracing::error!(
+                        "sealing has panicked: report this; records stay in the log until the next start"
+                    );
+                }
                 return std::future::pending().await;
             };
             sealer = again;

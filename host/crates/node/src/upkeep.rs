@@ -37,7 +37,11 @@ pub(crate) async fn compact(store: Store, stop: CancellationToken) {
         match step.await {
             Ok(Ok(Compaction::Merged(_) | Compaction::GivenUp)) if !stop.is_cancelled() => continue,
             Ok(Err(error)) => tracing::warn!(%error, "segments cannot be merged; it is tried again"),
-            Err(_) => tracing::error!("merging segments has panicked: report this"),
+            Err(error) if error.is_panic() => {
+                tracing::error!("merging segments has panicked: report this");
+            }
+            // The process ends.
+            Err(_) => return,
             Ok(Ok(_)) => {}
         }
         tokio::select! {
@@ -118,11 +122,12 @@ impl Expiring {
         }
         if let Some(store) = self.store.clone() {
             match tokio::task::spawn_blocking(move || store.expire(&rules)).await {
-                Ok(Ok(_)) => {}
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "retention could not delete; it tries again in a minute");
                 }
-                Err(_) => tracing::error!("retention has panicked: report this"),
+                Err(error) if error.is_panic() => tracing::error!("retention has panicked: report this"),
+                // Done, or the process ends.
+                Ok(Ok(_)) | Err(_) => {}
             }
         }
     }

@@ -111,7 +111,7 @@ impl KeyFile {
         // Written anew at each start: what was read may be in the page cache only, after a sync that failed.
         let (file, bytes) = match rewrite(&*disk, dir, &keys, &ages) {
             Ok(made) => made,
-            Err((error, _)) if is_full(&error) && old.is_some() => match old {
+            Err(NotMade { no_room: true, .. }) if old.is_some() => match old {
                 Some((file, (_, end))) => {
                     file.set_len(end).map_err(io_error("cannot cut the torn tail of", &path))?;
                     file.sync_all().map_err(io_error("cannot sync", &path))?;
@@ -119,13 +119,20 @@ impl KeyFile {
                 }
                 None => return Err(KeyFileError::DiskFull),
             },
-            Err((error, what)) => return Err(io_error(what, &path)(error)),
+            Err(NotMade { error, what, .. }) => return Err(io_error(what, &path)(error)),
         };
         let end = Place { generation: 0, bytes };
         let state = Mutex::new(State { file, end, keys, ages });
         let opened =
             KeyFile { disk, dir: dir.to_owned(), poison: Poison::default(), state, synced: Mutex::new(end) };
         Ok((opened, quarantined))
+    }
+
+    /// Takes the poison of the log, for a request is acknowledged by both: a sync that fails here ends the
+    /// acknowledgements there, and the other way round.
+    #[must_use]
+    pub fn sharing(self, poison: Poison) -> KeyFile {
+        KeyFile { poison, ..self }
     }
 
     /// What is known of a key.
@@ -191,8 +198,8 @@ impl KeyFile {
                 Ok(())
             }
             // The old file goes on; it is larger than it should be until there is room.
-            Err((error, _)) if is_full(&error) => Ok(()),
-            Err((error, what)) => Err(self.poisoned(what, &error)),
+            Err(NotMade { no_room: true, .. }) => Ok(()),
+            Err(NotMade { error, what, .. }) => Err(self.poisoned(what, &error)),
         }
     }
 
@@ -263,13 +270,32 @@ fn learn(
 /// A file that was written whole, and its length.
 type Made = (Arc<dyn DiskFile>, u64);
 
+/// Why no new file has taken the place of the old one.
+struct NotMade {
+    what: &'static str,
+    error: io::Error,
+    /// The disk is full, and the old file still has the name. Never after a failed sync, whatever its error: behind
+    /// the rename the old file has no name any more, and what is promised in it would be gone at the next start.
+    no_room: bool,
+}
+
+impl NotMade {
+    fn before_rename(what: &'static str) -> impl FnOnce(io::Error) -> NotMade {
+        move |error| NotMade { what, no_room: is_full(&error), error }
+    }
+
+    fn in_sync(what: &'static str) -> impl FnOnce(io::Error) -> NotMade {
+        move |error| NotMade { what, no_room: false, error }
+    }
+}
+
 /// Writes what is known into a new file, durably, and puts it in the place of the old one.
 fn rewrite(
     disk: &dyn Disk,
     dir: &Path,
     keys: &HashMap<Arc<str>, (u64, KeyState)>,
     ages: &VecDeque<(u64, Arc<str>)>,
-) -> Result<Made, (io::Error, &'static str)> {
+) -> Result<Made, NotMade> {
     let (path, new) = (dir.join(KEYS), dir.join(KEYS_NEW));
     let mut bytes = entry::header().to_vec();
     for (at_ms, key) in ages {
@@ -279,15 +305,18 @@ fn rewrite(
             entry::put(&mut bytes, &Written { key: (&**key).into(), at_ms: *at_ms, state: *state });
         }
     }
-    let file = disk.create_new(&new).map_err(|error| (error, "cannot make"))?;
-    let written = file.write_at(&bytes, 0).and_then(|()| file.sync_all());
-    if let Err(error) = written {
+    let file = disk.create_new(&new).map_err(NotMade::before_rename("cannot make"))?;
+    let made = file
+        .write_at(&bytes, 0)
+        .map_err(NotMade::before_rename("cannot write"))
+        .and_then(|()| file.sync_all().map_err(NotMade::in_sync("fsync failed")))
+        .and_then(|()| disk.rename(&new, &path).map_err(NotMade::before_rename("cannot rename")));
+    if let Err(error) = made {
         // Unfinished; the next start removes it if this does not.
         let _ = disk.remove(&new);
-        return Err((error, "cannot write"));
+        return Err(error);
     }
-    disk.rename(&new, &path).map_err(|error| (error, "cannot rename"))?;
-    disk.sync_dir(dir).map_err(|error| (error, "cannot sync the directory of"))?;
+    disk.sync_dir(dir).map_err(NotMade::in_sync("cannot sync the directory of"))?;
     Ok((file, bytes.len() as u64))
 }
 

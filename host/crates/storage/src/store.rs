@@ -174,6 +174,17 @@ impl Store {
         data_dir: &Path,
         options: StoreOptions,
     ) -> Result<(Store, StoreRecovery), StoreError> {
+        Store::open_with(disk, data_dir, options, Poison::default())
+    }
+
+    /// The same with the poison of what else writes to this disk: a sync that fails here ends the
+    /// acknowledgements there, and the other way round.
+    pub fn open_with(
+        disk: Arc<dyn Disk>,
+        data_dir: &Path,
+        options: StoreOptions,
+        poison: Poison,
+    ) -> Result<(Store, StoreRecovery), StoreError> {
         let dir = data_dir.join(STORE_DIR);
         let quarantine = data_dir.join(QUARANTINE_DIR);
         for path in [&dir, &quarantine] {
@@ -185,7 +196,7 @@ impl Store {
             disk,
             dir,
             options,
-            poison: Poison::default(),
+            poison,
             catalog: Mutex::new(Catalog::new(recovered.segments, recovered.watermarks, &options)),
             expiring: Mutex::default(),
             compacting: Mutex::default(),

@@ -146,6 +146,47 @@ fn keys_and_bytes_are_bounded() {
     assert_eq!(again.get(&last, NOW_MS), Some(KeyState::Answered(answer(number))));
 }
 
+/// A disk that says at each sync of a directory that it is full.
+#[derive(Debug)]
+struct NoSyncDir(Arc<SimDisk>);
+
+impl Disk for NoSyncDir {
+    fn list(&self, dir: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+        self.0.list(dir)
+    }
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        self.0.create_dir(dir)
+    }
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.0.create_new(path)
+    }
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.0.open(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.0.remove(path)
+    }
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+    fn space(&self, path: &Path) -> io::Result<crate::disk::Space> {
+        self.0.space(path)
+    }
+}
+
+#[test]
+fn a_sync_that_fails_for_want_of_room_is_a_failed_sync() {
+    let disk = disk(7);
+    open(&disk).unwrap().promise("a", NOW_MS, promise(1)).unwrap();
+    // The old file has lost its name to the new one: it must not be written on.
+    let opened = KeyFile::open(Arc::new(NoSyncDir(disk.clone())), dir(), NOW_MS);
+    assert!(matches!(opened, Err(KeyFileError::Io { .. })), "{opened:?}");
+    assert_eq!(open(&disk).unwrap().get("a", NOW_MS), Some(KeyState::Promised(promise(1))));
+}
+
 #[test]
 fn what_is_no_file_of_keys_is_moved_aside() {
     let disk = disk(6);

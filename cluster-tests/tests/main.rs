@@ -5,6 +5,7 @@ mod chaos;
 mod cluster;
 mod crash;
 mod faults;
+mod foreign_tools;
 mod forward;
 mod oklog;
 mod oklog_nodes;

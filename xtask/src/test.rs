@@ -84,12 +84,16 @@ impl Tests<'_> {
     }
 }
 
-/// What tests call that is not ours: strace injects faults into the system calls of a node.
+/// What tests call that is not ours, as package and command: strace injects faults into the system calls of a node,
+/// zstd and ripgrep read its segments.
+const TOOLS: [(&str, &str); 3] = [("strace", "strace"), ("zstd", "zstdcat"), ("ripgrep", "rg")];
+
+/// Installs the tools that cannot be started.
 fn ensure_tools() -> anyhow::Result<()> {
-    if proc::capture(Command::new("strace").arg("-V")).is_ok() {
-        return Ok(());
-    }
-    setup::ensure(&["strace"])
+    let lacks = |command: &str| proc::capture(Command::new(command).arg("--version")).is_err();
+    let missing: Vec<&str> =
+        TOOLS.iter().filter(|(_, command)| lacks(command)).map(|(package, _)| *package).collect();
+    if missing.is_empty() { Ok(()) } else { setup::ensure(&missing) }
 }
 
 /// nextest where it is installed: a process per test, and slow tests side by side.

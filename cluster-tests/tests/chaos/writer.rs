@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use weir_cluster_tests::process::post_with;
+use weir_record::RecordId;
 
 use super::oracle::{Oracle, line_of};
 
@@ -41,7 +43,13 @@ fn write(ingest: &str, oracle: &Oracle, stop: &AtomicBool, seed: u64) -> Result<
     while !stop.load(Ordering::Relaxed) {
         let lines = random.u32(1..30);
         let body: Vec<String> = (0..lines).map(|line| line_of(number, line)).collect();
-        let key = format!("{seed:016x}-{number}");
+        // Half of the keys carry a time: the ids of their records are made from them, and a repeat whose first
+        // answer was lost may lie in the log twice.
+        let key = if random.bool() {
+            RecordId::from_u128(u128::from(now_ms()) << 80 | random.u128(..1 << 80)).to_string()
+        } else {
+            format!("{seed:016x}-{number}")
+        };
         let headers = [("content-type", "text/plain"), ("idempotency-key", &key)];
         let url = format!("{ingest}/api/v1/ingest?topic=http&durability=stored");
         loop {
@@ -60,4 +68,8 @@ fn write(ingest: &str, oracle: &Oracle, stop: &AtomicBool, seed: u64) -> Result<
         number += 1;
     }
     Ok(number)
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -3,6 +3,7 @@
 
 mod asker;
 mod oracle;
+mod worker;
 mod writer;
 
 use std::fs::File;
@@ -14,9 +15,10 @@ use weir_cluster_tests::cluster::Cluster;
 use weir_cluster_tests::process::{Node, get, quoted, until, weir};
 use weir_cluster_tests::small_disk::SmallDisk;
 
-use asker::{Asker, ask};
+use asker::{Counts, ask, ask_on};
 use oracle::Oracle;
-use writer::Writer;
+use worker::Worker;
+use writer::write;
 
 const KILLS: u64 = 40;
 const KILLS_LONG: u64 = 200;
@@ -94,9 +96,11 @@ fn nothing_acknowledged_is_lost_or_doubled_by_kills_and_a_full_disk() -> Result<
     until("the nodes know each other", || complete(&query, "topic:http"), Option::is_some)?;
 
     let oracle = Arc::new(Oracle::default());
-    let writer = Writer::start(&ingest, Arc::clone(&oracle), seed);
-    let askers: Vec<Asker> =
-        (0..2).map(|number| Asker::start(&query, Arc::clone(&oracle), seed ^ (number + 1))).collect();
+    let writer = Worker::start("writing", &oracle, move |oracle, stop| write(&ingest, oracle, stop, seed));
+    let askers = [1, 2].map(|number| {
+        let query = query.clone();
+        Worker::start("asking", &oracle, move |oracle, stop| ask_on(&query, oracle, stop, seed ^ number))
+    });
     let mut followed_lines = 0;
     let mut full = false;
     for round in 0..kills {
@@ -131,9 +135,11 @@ fn nothing_acknowledged_is_lost_or_doubled_by_kills_and_a_full_disk() -> Result<
     let batches = writer.stop().with_context(|| format!("SEED={seed}"))?;
     let settled = settle(&mut world, &oracle, followed_lines);
     settled.with_context(|| format!("SEED={seed}, at the end\n{}", world.cluster.log()))?;
-    let counts = askers.into_iter().map(Asker::stop).collect::<Result<Vec<_>>>()?;
+    let mut counts = Counts::default();
+    for asker in askers {
+        counts = counts.plus(asker.stop()?);
+    }
     oracle.check().with_context(|| format!("SEED={seed}"))?;
-    let counts = counts.into_iter().fold(asker::Counts::default(), asker::Counts::plus);
     println!("SEED={seed}: {kills} kills, {batches} batches, {followed_lines} followed lines, {counts:?}");
     ensure!(counts.complete > 0 && counts.incomplete > 0, "nothing was tried: {counts:?}");
     ensure!(!long || counts.complete + counts.incomplete >= ANSWERS_LONG, "too few answers: {counts:?}");

@@ -1,15 +1,13 @@
 //! Asks a query node without end, and holds every answer against what was acknowledged before the question.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use weir_cluster_tests::process::{encode, get};
 
 use super::oracle::Oracle;
+use super::worker::Stop;
 
 /// An answer: its lines, sorted.
 #[derive(Debug)]
@@ -38,36 +36,12 @@ impl Counts {
     }
 }
 
-pub(super) struct Asker {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<Result<Counts>>,
-}
-
-impl Asker {
-    pub(super) fn start(query: &str, oracle: Arc<Oracle>, seed: u64) -> Asker {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (query, of_thread) = (query.to_owned(), Arc::clone(&stop));
-        let thread = std::thread::spawn(move || {
-            let outcome = ask_on(&query, &oracle, &of_thread, seed);
-            if let Err(error) = &outcome {
-                oracle.fail(format!("asking: {error:#}"));
-            }
-            outcome
-        });
-        Asker { stop, thread }
-    }
-
-    pub(super) fn stop(self) -> Result<Counts> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().ok().context("the asker has panicked")?
-    }
-}
-
-fn ask_on(query: &str, oracle: &Oracle, stop: &AtomicBool, seed: u64) -> Result<Counts> {
+/// Asks until it is stopped.
+pub(super) fn ask_on(query: &str, oracle: &Oracle, stop: &Stop, seed: u64) -> Result<Counts> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut counts = Counts::default();
     let mut files = BTreeSet::new();
-    while !stop.load(Ordering::Relaxed) {
+    while !stop.is_set() {
         let known = oracle.acknowledged();
         if known == 0 {
             std::thread::yield_now();

@@ -1,46 +1,19 @@
 //! Posts batches one after the other, each with a key, again and again until it is acknowledged.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use weir_cluster_tests::process::post_with;
 use weir_record::RecordId;
 
 use super::oracle::{Oracle, line_of};
+use super::worker::Stop;
 
-pub(super) struct Writer {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<Result<usize>>,
-}
-
-impl Writer {
-    pub(super) fn start(ingest: &str, oracle: Arc<Oracle>, seed: u64) -> Writer {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (ingest, of_thread) = (ingest.to_owned(), Arc::clone(&stop));
-        let thread = std::thread::spawn(move || {
-            let outcome = write(&ingest, &oracle, &of_thread, seed);
-            if let Err(error) = &outcome {
-                oracle.fail(format!("writing: {error:#}"));
-            }
-            outcome
-        });
-        Writer { stop, thread }
-    }
-
-    /// Stops behind an acknowledgement. Gives the number of batches.
-    pub(super) fn stop(self) -> Result<usize> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().ok().context("the writer has panicked")?
-    }
-}
-
-fn write(ingest: &str, oracle: &Oracle, stop: &AtomicBool, seed: u64) -> Result<usize> {
+/// Writes until it is stopped, behind an acknowledgement. Gives the number of batches.
+pub(super) fn write(ingest: &str, oracle: &Oracle, stop: &Stop, seed: u64) -> Result<usize> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut number = 0;
-    while !stop.load(Ordering::Relaxed) {
+    while !stop.is_set() {
         let lines = random.u32(1..30);
         let body: Vec<String> = (0..lines).map(|line| line_of(number, line)).collect();
         // Half of the keys carry a time: the ids of their records are made from them, and a repeat whose first

@@ -2,10 +2,10 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{ChildStdin, Command};
 
 use anyhow::{Context, Result, ensure};
-use weir_cluster_tests::process::{query, until};
+use weir_cluster_tests::process::{Node, query, until};
 
 use super::world::{Ingest, check, metric, pipe, piped, text};
 
@@ -56,17 +56,22 @@ fn a_forwarder_with_a_wrong_clock_goes_by_the_clocks_of_its_nodes() -> Result<()
     Ok(())
 }
 
+/// A forwarder whose clock is an hour behind, with the first 100 lines in its journal.
+fn an_hour_behind(dir: &Path, ingest: &Ingest) -> Result<(Node, ChildStdin)> {
+    let spool = dir.join("spool").display().to_string();
+    let mut command = pipe(&["--data-dir", &spool], &[&ingest.relay.url()]);
+    command.env("LD_PRELOAD", shim(dir)?).env("CLOCK_OFFSET_S", "-3600");
+    let (forwarder, mut stdin) = piped(command)?;
+    stdin.write_all(text(0..100).as_bytes())?;
+    until("all is journaled", || metric(&forwarder, "weir_records_in_total"), |records| *records == 100)?;
+    Ok((forwarder, stdin))
+}
+
 #[test]
 fn what_was_journaled_by_a_clock_behind_is_sent_when_the_nodes_are_there() -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let shim = shim(dir.path())?;
     let mut ingest = Ingest::new(dir.path())?;
-    let spool = dir.path().join("spool").display().to_string();
-    let mut command = pipe(&["--data-dir", &spool], &[&ingest.relay.url()]);
-    command.env("LD_PRELOAD", &shim).env("CLOCK_OFFSET_S", "-3600");
-    let (mut forwarder, mut stdin) = piped(command)?;
-    stdin.write_all(text(0..100).as_bytes())?;
-    until("all is journaled", || metric(&forwarder, "weir_records_in_total"), |records| *records == 100)?;
+    let (mut forwarder, mut stdin) = an_hour_behind(dir.path(), &ingest)?;
     ingest.start()?;
     until("the first lines", || ingest.lines("in"), |found| found.len() == 100)?;
     // The first answer has told the time: what comes now has it.
@@ -82,14 +87,8 @@ fn what_was_journaled_by_a_clock_behind_is_sent_when_the_nodes_are_there() -> Re
 #[test]
 fn what_is_older_than_the_nodes_keep_records_is_dropped_and_counted_and_the_rest_is_sent() -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let shim = shim(dir.path())?;
     let mut ingest = Ingest::with(dir.path(), "[retention]\nage = \"30m\"\n")?;
-    let spool = dir.path().join("spool").display().to_string();
-    let mut command = pipe(&["--data-dir", &spool], &[&ingest.relay.url()]);
-    command.env("LD_PRELOAD", &shim).env("CLOCK_OFFSET_S", "-3600");
-    let (mut forwarder, mut stdin) = piped(command)?;
-    stdin.write_all(text(0..100).as_bytes())?;
-    until("all is journaled", || metric(&forwarder, "weir_records_in_total"), |records| *records == 100)?;
+    let (mut forwarder, mut stdin) = an_hour_behind(dir.path(), &ingest)?;
     ingest.start()?;
     let dropped = || metric(&forwarder, "weir_forward_dropped_records_total");
     until("they are dropped", dropped, |dropped| *dropped == 100)?;

@@ -9,9 +9,9 @@ use weir_node::config::Overlay;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::go_flags::line_port;
 use crate::cli::load::{judge, load, sets};
-use crate::cli::query::split_label;
 use crate::cli::run;
 use crate::cli::terminal::Color;
+use crate::cli::wanted::split_label;
 
 const STDIN_SOURCE: &str = "stdin-source";
 

@@ -11,8 +11,8 @@ use crate::cli::ask::{NodeArgs, block_on, failure};
 use crate::cli::exit::{Exit, Failure, wrote};
 use crate::cli::histogram::bars::{Look, draw};
 use crate::cli::query::answer::{finish, point_at};
-use crate::cli::query::{split_label, text};
 use crate::cli::terminal::Color;
+use crate::cli::wanted::WantedArgs;
 
 /// As wide as a chart is where there is no terminal to ask.
 const WIDTH_DEFAULT: u16 = 80;
@@ -33,9 +33,8 @@ error says which.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Histogram {
-    /// What to count, as in `weir query`. Nothing: all records
-    #[arg(value_name = "QUERY")]
-    words: Vec<String>,
+    #[command(flatten)]
+    wanted: WantedArgs,
     /// Older end of the time range; 0: everything
     #[arg(long, value_name = "TIME", default_value = "1h", allow_hyphen_values = true)]
     from: String,
@@ -45,15 +44,6 @@ pub(crate) struct Histogram {
     /// At most so many lines
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     buckets: u16,
-    /// The query is one regular expression
-    #[arg(long)]
-    regex: bool,
-    /// Only records of this topic
-    #[arg(long)]
-    topic: Option<String>,
-    /// Only records with this label. May be repeated
-    #[arg(long, value_name = "NAME=VALUE", value_parser = split_label)]
-    label: Vec<(String, String)>,
     /// Shape of the output
     #[arg(long, value_enum, default_value = "text")]
     format: Shape,
@@ -70,7 +60,7 @@ enum Shape {
 }
 
 pub(crate) fn run(args: &Histogram, color: Color) -> Result<Exit, Failure> {
-    let q = text::query(&args.words.join(" "), args.regex, args.topic.as_deref(), &args.label)?;
+    let q = args.wanted.query()?;
     let client = args.node.client()?;
     // `0` is the beginning of time to people; a histogram from 1970 on would be one bar.
     let from = Some(args.from.as_str()).filter(|from| *from != "0");

@@ -16,6 +16,7 @@ mod streams;
 mod tail;
 mod terminal;
 mod testsvc;
+mod wanted;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 

@@ -1,7 +1,6 @@
 //! `weir query`: asks a node, prints what comes as it comes.
 
 pub(crate) mod answer;
-pub(crate) mod text;
 
 use std::io::{IsTerminal as _, Write};
 
@@ -13,6 +12,7 @@ use crate::cli::ask::{NodeArgs, block_on, failure};
 use crate::cli::exit::{Exit, Failure, Wrote, wrote};
 use crate::cli::query::answer::{finish, leave_on_interrupt, point_at};
 use crate::cli::terminal::{Color, Escaping};
+use crate::cli::wanted::WantedArgs;
 
 const EXAMPLES: &str = "\
 The query: words, \"bytes\", /regex/, NOT or -, OR, parentheses, topic:NAME, label.NAME:VALUE;
@@ -33,9 +33,8 @@ error says which.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Query {
-    /// What to look for; several arguments are one query. Nothing: all records
-    #[arg(value_name = "QUERY")]
-    words: Vec<String>,
+    #[command(flatten)]
+    wanted: WantedArgs,
     /// Older end of the time range; 0: everything
     #[arg(long, value_name = "TIME", default_value = "1h", allow_hyphen_values = true)]
     from: String,
@@ -48,15 +47,6 @@ pub(crate) struct Query {
     /// Newest first
     #[arg(long)]
     newest: bool,
-    /// The query is one regular expression
-    #[arg(long)]
-    regex: bool,
-    /// Only records of this topic
-    #[arg(long)]
-    topic: Option<String>,
-    /// Only records with this label. May be repeated
-    #[arg(long, value_name = "NAME=VALUE", value_parser = split_label)]
-    label: Vec<(String, String)>,
     /// Records after each hit
     #[arg(short = 'A', value_name = "N")]
     after: Option<u32>,
@@ -87,14 +77,6 @@ pub(crate) enum Shape {
     Ndjson,
     /// ULID, space, record
     Oklog,
-}
-
-/// `NAME=VALUE`; the name has at least one character.
-pub(crate) fn split_label(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("expected NAME=VALUE such as env=prod".to_owned()),
-    }
 }
 
 pub(crate) fn run(args: &Query, color: Color) -> Result<Exit, Failure> {
@@ -131,7 +113,7 @@ pub(crate) fn run(args: &Query, color: Color) -> Result<Exit, Failure> {
 
 fn params(args: &Query) -> Result<QueryParams, Failure> {
     Ok(QueryParams {
-        q: text::query(&args.words.join(" "), args.regex, args.topic.as_deref(), &args.label)?,
+        q: args.wanted.query()?,
         from: Some(args.from.clone()),
         to: args.to.clone(),
         limit: args.limit,

@@ -9,8 +9,9 @@ use weir_api::wire::{GapBody, RecordLine};
 use crate::cli::ask::{NodesArgs, block_on, failure};
 use crate::cli::exit::{Exit, Failure, Wrote, warn, wrote};
 use crate::cli::query::answer::point_at;
-use crate::cli::query::{Output, Shape, split_label, text};
+use crate::cli::query::{Output, Shape};
 use crate::cli::terminal::{Color, plain};
+use crate::cli::wanted::WantedArgs;
 
 /// Pause after all nodes failed: the first, and the longest after doubling.
 const PAUSE_MS_MIN: u64 = 200;
@@ -33,18 +34,8 @@ A query that begins with - goes behind --: weir tail -- -healthz";
 #[derive(Debug, Args)]
 #[command(visible_alias = "stream", after_help = EXAMPLES)]
 pub(crate) struct Tail {
-    /// What to look for, as in `weir query`. Nothing: all records
-    #[arg(value_name = "QUERY")]
-    words: Vec<String>,
-    /// The query is one regular expression
-    #[arg(long)]
-    regex: bool,
-    /// Only records of this topic
-    #[arg(long)]
-    topic: Option<String>,
-    /// Only records with this label. May be repeated
-    #[arg(long, value_name = "NAME=VALUE", value_parser = split_label)]
-    label: Vec<(String, String)>,
+    #[command(flatten)]
+    wanted: WantedArgs,
     /// Shape of the output
     #[arg(long, value_enum, default_value = "text")]
     format: Shape,
@@ -53,7 +44,7 @@ pub(crate) struct Tail {
 }
 
 pub(crate) fn run(args: &Tail, color: Color) -> Result<Exit, Failure> {
-    let q = text::query(&args.words.join(" "), args.regex, args.topic.as_deref(), &args.label)?;
+    let q = args.wanted.query()?;
     let clients = args.nodes.clients()?;
     block_on(async {
         leave_on_interrupt();

@@ -1,9 +1,42 @@
-//! The query as text: what was typed, and what the flags add to it.
+//! What is asked for: what was typed, and what the flags add to it, as one query.
+
+use clap::Args;
 
 use crate::cli::exit::Failure;
 
-/// One query of the query language.
-pub(crate) fn query(
+/// The records that a command is about.
+#[derive(Debug, Args)]
+pub(crate) struct WantedArgs {
+    /// What to look for; several arguments are one query. Nothing: all records
+    #[arg(value_name = "QUERY")]
+    words: Vec<String>,
+    /// The query is one regular expression
+    #[arg(long)]
+    regex: bool,
+    /// Only records of this topic
+    #[arg(long)]
+    topic: Option<String>,
+    /// Only records with this label. May be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = split_label)]
+    label: Vec<(String, String)>,
+}
+
+impl WantedArgs {
+    /// As a query of the query language.
+    pub(crate) fn query(&self) -> Result<String, Failure> {
+        query(&self.words.join(" "), self.regex, self.topic.as_deref(), &self.label)
+    }
+}
+
+/// `NAME=VALUE`; the name has at least one character.
+pub(crate) fn split_label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE such as env=prod".to_owned()),
+    }
+}
+
+fn query(
     typed: &str,
     regex: bool,
     topic: Option<&str>,

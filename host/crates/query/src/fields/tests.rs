@@ -57,7 +57,7 @@ fn names_have_the_values_that_stand_in_the_payload() {
         // logfmt.
         ("a=1 b=2", "a", "1"),
         ("a=1 b=2", "b", "2"),
-        ("a=\"a b\" m=\"a=2 c\" a=3", "a", "a b|3"),
+        ("a=\"a b\" m=\"x a=2 c\" a=3", "a", "a b|3"),
         (r#"a="a\"b" u.i=1"#, "a", "a\"b"),
         (r#"a="a\"b" u.i=1"#, "u.i", "1"),
         (r#"a="a\"b" u.i=1"#, "i", ""),

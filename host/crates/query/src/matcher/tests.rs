@@ -270,8 +270,12 @@ fn exprs() -> impl Strategy<Value = Expr> {
 }
 
 fn payloads() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    let bytes = prop::sample::select(b"abABbkS_ .-\n\xc3\xa9\x89\xe2\x84\xaa\xc5\xbf\xff".to_vec());
-    prop::collection::vec(prop::collection::vec(bytes, 0..7), 0..9)
+    let byte = prop::sample::select(b"abABbkS_ .-\n\xc3\xa9\x89\xe2\x84\xc5\xff".to_vec())
+        .prop_map(|byte| vec![byte]);
+    let letter = prop::sample::select(vec!["k", "s", "\u{212a}", "\u{17f}", "é", "É"]).prop_map(Into::into);
+    let payload =
+        prop::collection::vec(prop_oneof![3 => byte, 1 => letter], 0..7).prop_map(|parts| parts.concat());
+    prop::collection::vec(payload, 0..9)
 }
 
 /// A hash of a word in whatever ASCII case, as filters use one.

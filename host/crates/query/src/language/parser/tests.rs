@@ -290,4 +290,26 @@ proptest! {
             Err(error) => prop_assert!((1..=text.chars().count() + 1).contains(&error.column)),
         }
     }
+
+    #[test]
+    fn a_changed_query_is_read_or_refused_and_what_is_read_prints_as_itself(
+        expr in exprs(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), prop::option::of(any::<prop::sample::Index>())), 1..5),
+    ) {
+        let mut text: Vec<char> = format!("{expr}").chars().collect();
+        for (place, sign) in changes {
+            let signs = ['"', ':', '!', '=', '<', '>', '(', ')', '/', '\\', '~', '-', '.', '*', ' ', '1', 'é'];
+            let at = place.index(text.len() + 1);
+            match sign {
+                Some(sign) => text.insert(at, signs[sign.index(signs.len())]),
+                None if at < text.len() => drop(text.remove(at)),
+                None => {}
+            }
+        }
+        let text: String = text.into_iter().collect();
+        match parse(&text) {
+            Ok(expr) => prop_assert_eq!(parse(&format!("{expr}")), Ok(expr), "{}", text),
+            Err(error) => prop_assert!((1..=text.chars().count() + 1).contains(&error.column)),
+        }
+    }
 }

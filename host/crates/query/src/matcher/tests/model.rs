@@ -211,7 +211,7 @@ fn asks(expr: &Expr, record: &Record, payload: &[u8]) -> bool {
     }
 }
 
-const TEXTS: [&str; 20] = [
+const TEXTS: [&str; 22] = [
     "",
     "a",
     "error",
@@ -232,6 +232,8 @@ const TEXTS: [&str; 20] = [
     "b.c:d",
     "1.2.3",
     "warn",
+    "x a=1 y",
+    "{\"a\":500}",
 ];
 const KEYS: [&str; 11] = ["a", "b", "a.b", "status", "user.id", "x-y", "@t", "é", "host", "n", "level"];
 

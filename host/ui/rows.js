@@ -162,7 +162,8 @@ export function marker(query) {
   const terms = [];
   const token = /(-|NOT\s+)?(~?)(?:"((?:[^"\\]|\\.)*)"|\/((?:[^/\\]|\\.)+)\/|([^\s()"]+))/g;
   for (const [, not, anyCase, bytes, regex, bare] of query.matchAll(token)) {
-    if (not || bare === "OR" || bare === "AND" || bare === "NOT" || bare?.includes(":")) continue;
+    const condition = bare !== undefined && /:|!=|[<>]/.test(bare);
+    if (not || bare === "OR" || bare === "AND" || bare === "NOT" || condition) continue;
     const literal = bytes?.replace(/\\(["\\])/g, "$1") ?? bare?.replace(/^~/, "");
     const edges = bare !== undefined ? ["(?<![\\w\u0080-\uffff])", "(?![\\w\u0080-\uffff])"] : ["", ""];
     const source = regex ?? edges.join(literal.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));

@@ -16,8 +16,9 @@ use super::tree::{SourceFile, Tree};
 const PAGE: &str = "docs/FORMATS.md";
 
 /// Files that decide what bytes look like: each must be named on the page.
-const FORMATS: [&str; 35] = [
+const FORMATS: [&str; 36] = [
     "host/crates/record/src/codec.rs",
+    "host/crates/record/src/word.rs",
     "host/crates/api/src/wire/batch.rs",
     "host/crates/api/src/auth/key.rs",
     "host/crates/api/src/auth/signature.rs",

@@ -15,12 +15,16 @@ use crate::cli::terminal::{Color, Escaping};
 use crate::cli::wanted::WantedArgs;
 
 const EXAMPLES: &str = "\
-The query: words, \"bytes\", /regex/, NOT or -, OR, parentheses, topic:NAME, label.NAME:VALUE;
-~word in any case. Times: RFC3339, Unix time, ULID, now, 5m, now-1h, 2h30m, 1d, 1w.
+The query: words, \"bytes\", /regex/, ~word in any case, NOT or -, OR, parentheses;
+topic:NAME, label.NAME:VALUE; level>=warn (error, warn, info, debug, none);
+fields of JSON and logfmt by : != > >= < <=, as status>=500, user.id:42, path:\"/a b\":
+numbers by value, texts whole; field.NAME is never a label.
+Times: RFC3339, Unix time, ULID, now, 5m, now-1h, 2h30m, 1d, 1w.
 
 Examples:
   weir query payment declined
   weir query '\"GET /health\" -status' --from 15m --limit 20 --newest
+  weir query 'topic:orders status>=500 -user.id:42'
   weir query --regex 'timeout after \\d+ms' --topic orders --label env=prod
   weir query --from 0 --format ndjson --stats
   weir query --from 2026-03-01T10:00:00Z --to 2026-03-01T11:00:00Z 'error OR warn'

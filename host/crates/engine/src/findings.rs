@@ -13,8 +13,6 @@ use crate::collector::{Bounds, Collected, Collector, TooLarge};
 use crate::damaged::Damaged;
 use crate::suspects::SharedSuspects;
 
-const _: () = assert!(LEVELS == weir_segment::level::LEVELS);
-
 /// What is kept of the records that match.
 #[derive(Debug, Clone)]
 pub(crate) enum Keep {

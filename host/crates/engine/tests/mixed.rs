@@ -14,7 +14,7 @@ use weir_segment::{Grouping, Level, WriterOptions};
 use weir_storage::disk::sim::SimDisk;
 
 use crate::memory::{MemoryPiece, Shown, batch, engine};
-use crate::model::exprs;
+use crate::model::{FIELDS, exprs};
 use crate::segments::{OriginSpec, open, prints, rows, stream, write};
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| engine(3, QUERY_MEMORY_BYTES_MAX));
@@ -32,6 +32,10 @@ fn payload(random: &mut fastrand::Rng) -> Vec<u8> {
     let bytes = b"abAB_ .-\n\xc3\xa9\xff";
     let mut payload: Vec<u8> = (0..random.usize(..6)).map(|_| bytes[random.usize(..bytes.len())]).collect();
     payload.extend_from_slice([&b""[..], b" ERROR x", b" level=warn ", b"[info]"][random.usize(..4)]);
+    if random.u8(..3) == 0 {
+        payload.push(b' ');
+        payload.extend_from_slice(FIELDS[random.usize(..FIELDS.len())].as_bytes());
+    }
     // Long ones, so that a segment has several blocks.
     payload.extend(std::iter::repeat_n(b'.', [0, 0, 100, 400][random.usize(..4)]));
     payload

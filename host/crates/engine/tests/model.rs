@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 use weir_engine::{Cancel, Engine, Plan};
-use weir_query::{Expr, Matcher, Order};
+use weir_query::{Expr, Matcher, Order, parse};
 use weir_record::limits::QUERY_MEMORY_BYTES_MAX;
 use weir_record::{Batch, RecordId};
 
@@ -14,9 +14,9 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| engine(3, QUERY_MEMORY_BYTES_
 
 /// Batches in pieces. Ids come from a small range, so that repeats and conflicts are common.
 fn stored() -> impl Strategy<Value = Vec<Vec<Batch>>> {
-    let payload = "[abAB_ .-]{0,5}";
-    let spread = prop::collection::vec((0..60_u128, payload), 1..6);
-    let counted_up = (0..60_u128, prop::collection::vec(payload, 1..6))
+    let payload = || prop_oneof![3 => "[abAB_ .-]{0,5}", 1 => prop::sample::select(FIELDS.to_vec()).prop_map(String::from)];
+    let spread = prop::collection::vec((0..60_u128, payload()), 1..6);
+    let counted_up = (0..60_u128, prop::collection::vec(payload(), 1..6))
         .prop_map(|(first, payloads)| (first..).zip(payloads).collect());
     let records = prop_oneof![spread, counted_up];
     let one = (prop::sample::select(vec!["s", "t", "u"]), records).prop_map(|(topic, records)| {
@@ -25,6 +25,33 @@ fn stored() -> impl Strategy<Value = Vec<Vec<Batch>>> {
     });
     prop::collection::vec(prop::collection::vec(one, 1..5), 0..6)
 }
+
+/// Payloads with fields.
+pub(crate) const FIELDS: [&str; 7] = [
+    r#"{"a":1}"#,
+    r#"{"a":"b c"}"#,
+    r#"{"b":{"a":[5,"b\/c"]}}"#,
+    "a=1.0 l=x",
+    "ERROR a=b_",
+    "l=\"a b\"",
+    r#"x {"l":2"#,
+];
+
+/// Conditions on those, and on labels of that name.
+const CONDITIONS: [&str; 12] = [
+    "a:1",
+    "a!=1",
+    "a>=1",
+    "b.a<6",
+    "a:\"b c\"",
+    "b.a:b/c",
+    "l:x",
+    "-l:x",
+    "l!=2",
+    "field.l:\"a b\"",
+    "level:error",
+    "~A_",
+];
 
 pub(crate) fn exprs() -> impl Strategy<Value = Expr> {
     let leaf = prop_oneof![
@@ -36,6 +63,7 @@ pub(crate) fn exprs() -> impl Strategy<Value = Expr> {
         prop::sample::select(vec!["s", "t", "x"]).prop_map(|topic| Expr::Topic(topic.into())),
         Just(Expr::Label { name: "l".into(), value: String::new() }),
         Just(Expr::All),
+        prop::sample::select(CONDITIONS.to_vec()).prop_map(|text| parse(text).unwrap()),
     ];
     leaf.prop_recursive(3, 8, 3, |inner| {
         prop_oneof![

@@ -7,8 +7,7 @@ use weir_record::RecordId;
 use weir_record::id::{ENTROPY_MAX, TIME_MS_MAX};
 use weir_record::limits::HISTOGRAM_BUCKETS_MAX;
 
-/// Levels that are told apart, `none` included; in the order of the segment's.
-pub const LEVELS: usize = 5;
+pub use weir_record::level::LEVELS;
 
 /// Which stretches of time are counted: `count` of them, `width_ms` each, one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

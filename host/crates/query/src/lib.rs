@@ -12,17 +12,19 @@
 
 extern crate alloc;
 
+mod fields;
 pub mod fingerprint;
 pub mod histogram;
 pub mod language;
 pub mod matcher;
+mod number;
 pub mod rows;
 pub mod stats;
 pub mod time;
 
 pub use fingerprint::Fingerprint;
 pub use histogram::{Buckets, BucketsError, Histogram};
-pub use language::{Expr, ParseError, parse, parse_regex};
+pub use language::{Expr, Operand, Operator, ParseError, Scope, parse, parse_regex};
 pub use matcher::{CompileError, Matcher, Prune, RequiredWords, StreamClass, StreamMatcher};
 pub use rows::{Row, Rows};
 pub use stats::{Missing, Stats};

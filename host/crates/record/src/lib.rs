@@ -12,15 +12,18 @@ extern crate alloc;
 pub mod batch;
 pub mod codec;
 pub mod id;
+pub mod level;
 pub mod limits;
 pub mod lines;
 pub mod merge;
 pub mod mint;
 pub mod split;
 pub mod stream;
+pub mod word;
 
 pub use batch::{Batch, BatchError, BatchFlags, IdRun};
 pub use codec::{BatchView, CodecError};
 pub use id::RecordId;
+pub use level::Level;
 pub use mint::Minter;
 pub use stream::{Stream, StreamError};

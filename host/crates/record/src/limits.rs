@@ -298,6 +298,10 @@ pub const QUERY_BYTES_MAX: usize = 16 << 10;
 pub const QUERY_DEPTH_MAX: usize = 64;
 /// Terms in a query.
 pub const QUERY_TERMS_MAX: usize = 512;
+/// Name of a field in a query.
+pub const QUERY_FIELD_NAME_BYTES_MAX: usize = 256;
+/// Objects and arrays within each other that a search for a field enters; what lies deeper is passed over.
+pub const QUERY_FIELD_DEPTH_MAX: usize = 32;
 /// Regular expressions in a query.
 pub const QUERY_REGEXES_MAX: usize = 32;
 /// Compiled size of one regular expression.

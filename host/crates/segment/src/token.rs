@@ -2,33 +2,7 @@
 //!
 //! A word is a maximal run of `[A-Za-z0-9_]` and of bytes from 0x80 on, without regard to ASCII case.
 
-/// Whether a byte belongs to a word.
-pub const fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
-}
-
-/// [`is_word`] as a table: one load per byte.
-const WORD: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = is_word(byte as u8);
-        byte += 1;
-    }
-    table
-};
-
-/// Start and end of each word, in order.
-pub fn words(bytes: &[u8]) -> impl Iterator<Item = (usize, usize)> {
-    let mut at = 0;
-    core::iter::from_fn(move || {
-        let start = at + bytes[at..].iter().position(|&byte| WORD[usize::from(byte)])?;
-        let rest = &bytes[start..];
-        let length = rest.iter().position(|&byte| !WORD[usize::from(byte)]).unwrap_or(rest.len());
-        at = start + length;
-        Some((start, at))
-    })
-}
+pub use weir_record::word::{is_word, words};
 
 /// Odd constants of the hash: the fractional digits of the square roots of 2 and 3.
 const START: u64 = 0x6a09_e667_f3bc_c909;

@@ -5,7 +5,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 
+use weir_record::Level;
+use weir_record::level::LEVEL_NAMES;
+
+use crate::language::field::{Operand, Operator, Scope};
 use crate::language::lexer;
+use crate::number::Number;
 
 /// A query as a tree. Printing it gives text that parses to the same tree, provided it was parsed or built
 /// with [`Expr::all_of`], [`Expr::any_of`] and [`Expr::negated`] of words that can be written bare.
@@ -24,14 +29,14 @@ pub enum Expr {
     Word {
         /// The text, not empty.
         text: String,
-        /// Whether ASCII letters match in any case.
+        /// Whether letters match in any case: simple case folding of Unicode, as `(?i)` in a regex.
         any_case: bool,
     },
     /// Bytes anywhere in the payload.
     Bytes {
         /// The bytes, not empty.
         bytes: Vec<u8>,
-        /// Whether ASCII letters match in any case.
+        /// Whether letters match in any case: simple case folding of Unicode, as `(?i)` in a regex.
         any_case: bool,
     },
     /// A regular expression, searched within one payload: `^` and `$` are its ends.
@@ -44,6 +49,25 @@ pub enum Expr {
         name: String,
         /// Its value.
         value: String,
+    },
+    /// A field of the payload. Absent, it holds for no operator.
+    Field {
+        /// Where it is looked for.
+        scope: Scope,
+        /// Its name, a path into JSON: one that can be written.
+        name: String,
+        /// How it is compared.
+        operator: Operator,
+        /// What with. A text has no order.
+        value: Operand,
+    },
+    /// The level that the payload names, as weir tells it: [`Level::of`]. Graver is greater; records that name
+    /// none are outside of the order.
+    Level {
+        /// How it is compared.
+        operator: Operator,
+        /// What with.
+        level: Level,
     },
 }
 
@@ -120,6 +144,15 @@ impl fmt::Display for Expr {
                 write!(f, "label.{name}:")?;
                 write_value(f, value)
             }
+            Expr::Field { scope, name, operator, value } => {
+                let scope = if *scope == Scope::Payload { "field." } else { "" };
+                write!(f, "{scope}{name}{operator}")?;
+                match value {
+                    Operand::Number(number) => f.write_str(number),
+                    Operand::Text(text) => write_text(f, text),
+                }
+            }
+            Expr::Level { operator, level } => write!(f, "level{operator}{}", LEVEL_NAMES[*level as usize]),
         }
     }
 }
@@ -149,6 +182,14 @@ fn write_grouped(f: &mut fmt::Formatter<'_>, expr: &Expr, group: bool) -> fmt::R
 
 fn write_value(f: &mut fmt::Formatter<'_>, value: &str) -> fmt::Result {
     if lexer::is_bare_value(value) { f.write_str(value) } else { write_quoted(f, value.as_bytes()) }
+}
+
+/// A text that is no number, and could not be taken for a part of the operator.
+fn write_text(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let looks_else = text.starts_with(['<', '>', '=', '!', ':'])
+        || text.starts_with("//")
+        || Number::parse(text.as_bytes()).is_some();
+    if looks_else { write_quoted(f, text.as_bytes()) } else { write_value(f, text) }
 }
 
 fn write_quoted(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use weir_record::limits::{QUERY_BYTES_MAX, QUERY_TERMS_MAX};
 
+use crate::language::condition::{Given, Written};
 use crate::language::error::ParseError;
 use crate::language::expr::Expr;
 
@@ -60,10 +61,6 @@ pub(crate) fn is_bare_value(value: &str) -> bool {
 /// Whether a character can be part of a term without quotes.
 fn is_bare(c: char) -> bool {
     !c.is_whitespace() && !matches!(c, '(' | ')' | '"' | '|')
-}
-
-fn is_name(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '_' | '@' | '.' | '-')
 }
 
 struct Lexer<'a> {
@@ -145,12 +142,12 @@ impl<'a> Lexer<'a> {
             )),
             Some(c) if is_bare(c) => {
                 let (column, text) = (self.column, self.bare_text()?);
-                match classify(column, text)? {
-                    Bare::Text => Ok(Expr::Word { text: text.into(), any_case: true }),
-                    Bare::Topic(_) | Bare::Label { .. } => Err(ParseError::new(
+                match Written::split(text) {
+                    None => Ok(Expr::Word { text: text.into(), any_case: true }),
+                    Some(_) => Err(ParseError::new(
                         column,
-                        "topics and labels are compared exactly, not in any case",
-                        "write them without the ~",
+                        "conditions are compared exactly, not in any case",
+                        format!(r#"write it without the ~; to find the text write ~"{text}""#),
                     )),
                 }
             }
@@ -176,13 +173,9 @@ impl<'a> Lexer<'a> {
                     r#"terms side by side must all be found: write a b; to find the text write "&&""#,
                 ));
             }
-            _ => TokenKind::Term(match classify(column, text)? {
-                Bare::Text => Expr::Word { text: text.into(), any_case: false },
-                Bare::Topic(value) => Expr::Topic(self.value(column, "topic", value)?),
-                Bare::Label { name, value } => {
-                    let value = self.value(column, "label", value)?;
-                    Expr::Label { name: name.into(), value }
-                }
+            _ => TokenKind::Term(match Written::split(text) {
+                None => Expr::Word { text: text.into(), any_case: false },
+                Some(written) => self.condition(column, &written)?,
             }),
         })
     }
@@ -193,8 +186,8 @@ impl<'a> Lexer<'a> {
         let column = self.column;
         let end = self.rest.find(|c| !is_bare(c)).unwrap_or(self.rest.len());
         let text = self.take(end);
-        let names_stream = text.starts_with("topic:") || text.starts_with("label.");
-        let quotes_value = names_stream && text.find(':') == Some(text.len() - 1);
+        let condition = Written::split(text);
+        let quotes_value = condition.is_some_and(|condition| condition.value.is_empty());
         match self.peek() {
             Some('"') if !quotes_value => Err(ParseError::new(
                 self.column,
@@ -205,6 +198,11 @@ impl<'a> Lexer<'a> {
                 self.column,
                 "a parenthesis inside a term",
                 format!(r#"put a space before it to group, or quote the whole: "{text}(…""#),
+            )),
+            _ if text.ends_with('*') && condition.is_some() => Err(ParseError::new(
+                column,
+                "* is no wildcard here",
+                r"a range is written status>=500 status<600, a pattern as a regex, such as /status\W+5\d\d/",
             )),
             _ if text.starts_with('*') || text.ends_with('*') => Err(ParseError::new(
                 column,
@@ -218,21 +216,31 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn value(&mut self, column: usize, what: &str, bare: &str) -> Result<String, ParseError> {
-        if !bare.is_empty() {
-            return Ok(bare.into());
+    /// A condition, whose value may follow in quotes.
+    fn condition(&mut self, column: usize, written: &Written<'_>) -> Result<Expr, ParseError> {
+        let value_column = self.column - written.value.chars().count();
+        if !written.value.is_empty() {
+            return written.term(column, value_column, Given::Bare(written.value));
         }
+        let noun = written.noun();
         if self.peek() != Some('"') {
+            let text = written.text;
             return Err(ParseError::new(
                 self.column,
-                format!("the {what} has no value"),
-                r#"write it directly behind the colon, as in topic:orders or topic:"my orders""#,
+                format!("the {noun} has no value"),
+                format!(
+                    r#"write it directly behind, as in topic:orders or topic:"my orders"; to find the text write "{text}""#
+                ),
             ));
         }
-        let value = self.quoted_or_empty()?;
-        String::from_utf8(value).map_err(|_| {
-            ParseError::new(column, format!("the {what} is not UTF-8"), "topics and labels are text")
-        })
+        let value = String::from_utf8(self.quoted_or_empty()?).map_err(|_| {
+            ParseError::new(
+                column,
+                format!("the value of the {noun} is not UTF-8"),
+                "topics, labels and fields are text",
+            )
+        })?;
+        written.term(column, value_column, Given::Quoted(value))
     }
 
     fn quoted(&mut self) -> Result<Vec<u8>, ParseError> {
@@ -341,38 +349,4 @@ impl<'a> Lexer<'a> {
             _ => Ok(()),
         }
     }
-}
-
-enum Bare<'a> {
-    Text,
-    Topic(&'a str),
-    Label { name: &'a str, value: &'a str },
-}
-
-fn classify(column: usize, text: &str) -> Result<Bare<'_>, ParseError> {
-    if let Some(value) = text.strip_prefix("topic:") {
-        return Ok(Bare::Topic(value));
-    }
-    let name_bytes = text.find(|c| !is_name(c)).unwrap_or(text.len());
-    let (name, rest) = text.split_at(name_bytes);
-    if let Some(label) = name.strip_prefix("label.")
-        && !label.is_empty()
-        && let Some(value) = rest.strip_prefix(':')
-    {
-        return Ok(Bare::Label { name: label, value });
-    }
-    let named = name.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '@'));
-    let compares = rest.starts_with(['<', '>']) || rest.starts_with("!=");
-    // `foo::bar` and `http://…` are texts of their own.
-    let has_value = rest.starts_with(':') && !rest.starts_with("::") && !rest.starts_with("://");
-    if named && (compares || has_value) {
-        return Err(ParseError::new(
-            column,
-            "conditions on fields of the payload are not available yet",
-            format!(
-                r#"to find the text write "{text}", for a pattern a regex such as /{name}\W+\w+/; streams are chosen by topic: and label.{name}:"#
-            ),
-        ));
-    }
-    Ok(Bare::Text)
 }

@@ -4,30 +4,69 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use memchr::memmem;
 use regex::bytes::{Regex, RegexBuilder};
 
-/// A byte of a word: `[A-Za-z0-9_]` and everything that is not ASCII.
-pub(crate) fn is_word_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+pub(crate) use weir_record::word::is_word as is_word_byte;
+
+/// What counts as the same letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Case {
+    /// Itself alone.
+    Exact,
+    /// Both cases of ASCII.
+    Ascii,
+    /// What simple case folding of Unicode makes equal.
+    Unicode,
+}
+
+impl Case {
+    /// The cheapest case that finds `bytes` in any case. `k` and `s` have forms beyond ASCII (the Kelvin sign,
+    /// the long s).
+    fn any_of(bytes: &[u8]) -> Case {
+        if bytes.iter().any(|byte| !byte.is_ascii() || matches!(byte, b'k' | b'K' | b's' | b'S')) {
+            Case::Unicode
+        } else if bytes.iter().any(u8::is_ascii_alphabetic) {
+            Case::Ascii
+        } else {
+            Case::Exact
+        }
+    }
 }
 
 /// Bytes that must occur.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Needle {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) any_case: bool,
+    pub(crate) case: Case,
 }
 
 impl Needle {
     /// As a regex without Unicode.
     fn pattern(&self) -> String {
-        let mut pattern = String::from(if self.any_case { "(?i:" } else { "(?:" });
-        for &byte in &self.bytes {
-            match byte {
-                byte if byte.is_ascii_alphanumeric() => pattern.push(byte as char),
-                byte => pattern.extend(format!("\\x{byte:02x}").chars()),
+        let mut pattern = String::from(match self.case {
+            Case::Exact => "(?:",
+            Case::Ascii => "(?i:",
+            Case::Unicode => "(?iu:",
+        });
+        for chunk in self.bytes.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                match c {
+                    c if c.is_ascii_alphanumeric() || (self.case == Case::Unicode && !c.is_ascii()) => {
+                        pattern.push(c);
+                    }
+                    c => {
+                        let mut utf8 = [0; 4];
+                        c.encode_utf8(&mut utf8).bytes().for_each(|byte| push_byte(&mut pattern, byte));
+                    }
+                }
+            }
+            if !chunk.invalid().is_empty() {
+                pattern.push_str("(?-u:");
+                chunk.invalid().iter().for_each(|byte| push_byte(&mut pattern, *byte));
+                pattern.push(')');
             }
         }
         pattern.push(')');
@@ -42,8 +81,12 @@ impl Needle {
             _ => 5,
         };
         let sum: u32 = self.bytes.iter().take(12).map(rank).sum();
-        if self.any_case { sum * 3 / 4 } else { sum }
+        if self.case == Case::Exact { sum } else { sum * 3 / 4 }
     }
+}
+
+fn push_byte(pattern: &mut String, byte: u8) {
+    pattern.extend(format!("\\x{byte:02x}").chars());
 }
 
 /// Finds any of several needles in a large buffer.
@@ -58,18 +101,18 @@ pub(crate) enum Finder {
 impl Finder {
     /// `None` when the needles are too many to be compiled.
     pub(crate) fn new(needles: &[Needle]) -> Option<Finder> {
-        if let [Needle { bytes, any_case: false }] = needles {
+        if let [Needle { bytes, case: Case::Exact }] = needles {
             return Some(Finder::Exact(Box::new(memmem::Finder::new(bytes).into_owned())));
         }
         let patterns: Vec<String> = needles.iter().map(Needle::pattern).collect();
         RegexBuilder::new(&patterns.join("|")).unicode(false).build().ok().map(Finder::Set)
     }
 
-    /// Where the first one begins.
-    pub(crate) fn find(&self, bytes: &[u8]) -> Option<usize> {
+    /// Where the first one begins and ends.
+    pub(crate) fn find(&self, bytes: &[u8]) -> Option<Range<usize>> {
         match self {
-            Finder::Exact(finder) => finder.find(bytes),
-            Finder::Set(regex) => regex.find(bytes).map(|found| found.start()),
+            Finder::Exact(finder) => finder.find(bytes).map(|start| start..start + finder.needle().len()),
+            Finder::Set(regex) => regex.find(bytes).map(|found| found.range()),
         }
     }
 }
@@ -87,8 +130,8 @@ pub(crate) struct Literal {
 impl Literal {
     /// `None` when it is too long to be compiled.
     pub(crate) fn new(bytes: &[u8], any_case: bool, whole_word: bool) -> Option<Literal> {
-        let any_case = any_case && bytes.iter().any(u8::is_ascii_alphabetic);
-        let needle = Needle { bytes: bytes.to_vec(), any_case };
+        let case = if any_case { Case::any_of(bytes) } else { Case::Exact };
+        let needle = Needle { bytes: bytes.to_vec(), case };
         let finder = Finder::new(core::slice::from_ref(&needle))?;
         let bound = |byte: Option<&u8>| whole_word && byte.is_some_and(|&byte| is_word_byte(byte));
         Some(Literal { needle, finder, bound_before: bound(bytes.first()), bound_after: bound(bytes.last()) })
@@ -99,23 +142,23 @@ impl Literal {
         (self.bound_before, self.bound_after)
     }
 
-    /// Whether an occurrence at `start` counts: it ends inside the payload and is a word of its own where
-    /// that is asked for.
-    pub(crate) fn counts_at(&self, payload: &[u8], start: usize) -> bool {
-        let end = start + self.needle.bytes.len();
-        end <= payload.len()
-            && !(self.bound_before && start > 0 && is_word_byte(payload[start - 1]))
-            && !(self.bound_after && end < payload.len() && is_word_byte(payload[end]))
+    /// Whether an occurrence counts: it ends inside the payload and is a word of its own where that is asked
+    /// for.
+    pub(crate) fn counts_at(&self, payload: &[u8], place: Range<usize>) -> bool {
+        place.end <= payload.len()
+            && !(self.bound_before && place.start > 0 && is_word_byte(payload[place.start - 1]))
+            && !(self.bound_after && place.end < payload.len() && is_word_byte(payload[place.end]))
     }
 
     /// Whether the payload has an occurrence that counts.
     pub(crate) fn is_in(&self, payload: &[u8]) -> bool {
         let mut from = 0;
         while let Some(found) = payload.get(from..).and_then(|rest| self.finder.find(rest)) {
-            if self.counts_at(payload, from + found) {
+            let start = from + found.start;
+            if self.counts_at(payload, start..from + found.end) {
                 return true;
             }
-            from += found + 1;
+            from = start + 1;
         }
         false
     }

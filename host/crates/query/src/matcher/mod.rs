@@ -6,6 +6,7 @@
 //! the rarest text that every match must hold in the whole buffer, and tests the expression only on the
 //! records in which that was found.
 
+mod field;
 mod literal;
 mod node;
 mod pattern;

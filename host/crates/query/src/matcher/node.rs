@@ -5,12 +5,13 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use weir_record::Stream;
 use weir_record::limits::QUERY_REGEXES_MAX;
+use weir_record::{Level, Stream};
 
-use crate::language::Expr;
+use crate::language::{Expr, Operator, Scope};
 use crate::matcher::CompileError;
-use crate::matcher::literal::Literal;
+use crate::matcher::field::{self, Field};
+use crate::matcher::literal::{Case, Literal};
 use crate::matcher::pattern::{self, Pattern};
 use crate::matcher::required::Needles;
 
@@ -24,6 +25,17 @@ pub(crate) enum Node {
     Pattern(Arc<Pattern>),
     Topic(String),
     Label { name: String, value: String },
+    Field { field: Arc<Field>, absent: Absent },
+    Level { operator: Operator, level: Level },
+}
+
+/// What a condition on a field says of records without the field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// What the label of that name says: to be asked.
+    AskLabel,
+    Holds,
+    Fails,
 }
 
 /// A tree once the stream is known.
@@ -66,13 +78,18 @@ impl Node {
             }
             Expr::Topic(value) => Node::Topic(value.clone()),
             Expr::Label { name, value } => Node::Label { name: name.clone(), value: value.clone() },
+            Expr::Field { scope, name, operator, value } => Node::Field {
+                field: Arc::new(Field::new(name, *operator, value)),
+                absent: if *scope == Scope::Any { Absent::AskLabel } else { Absent::Fails },
+            },
+            Expr::Level { operator, level } => Node::Level { operator: *operator, level: *level },
         })
     }
 
     fn cost(&self) -> usize {
         match self {
             Node::All | Node::Topic(_) | Node::Label { .. } => 0,
-            Node::Literal(literal) => 1 + usize::from(literal.needle.any_case),
+            Node::Literal(literal) => 1 + usize::from(literal.needle.case != Case::Exact),
             Node::Pattern(pattern) => {
                 if pattern.needles.is_some() {
                     4
@@ -80,6 +97,8 @@ impl Node {
                     16
                 }
             }
+            Node::Level { .. } => 3,
+            Node::Field { .. } => 6,
             Node::Not(inner) => inner.cost(),
             Node::And(parts) | Node::Or(parts) => parts.iter().map(Node::cost).sum(),
         }
@@ -88,23 +107,26 @@ impl Node {
     pub(crate) fn asks_for_stream(&self) -> bool {
         match self {
             Node::Topic(_) | Node::Label { .. } => true,
+            Node::Field { absent, .. } => *absent == Absent::AskLabel,
             Node::And(parts) | Node::Or(parts) => parts.iter().any(Node::asks_for_stream),
             Node::Not(inner) => inner.asks_for_stream(),
-            Node::All | Node::Literal(_) | Node::Pattern(_) => false,
+            Node::All | Node::Literal(_) | Node::Pattern(_) | Node::Level { .. } => false,
         }
     }
 
     /// Tells for each term that asks for the stream, in the order of the tree, whether it holds.
     pub(crate) fn ask_stream(&self, stream: &Stream, tell: &mut dyn FnMut(bool)) {
         match self {
-            Node::Topic(_) | Node::Label { .. } => tell(self.holds_for(stream)),
+            Node::Topic(_) | Node::Label { .. } | Node::Field { absent: Absent::AskLabel, .. } => {
+                tell(self.holds_for(stream));
+            }
             Node::And(parts) | Node::Or(parts) => {
                 for part in parts {
                     part.ask_stream(stream, tell);
                 }
             }
             Node::Not(inner) => inner.ask_stream(stream, tell),
-            Node::All | Node::Literal(_) | Node::Pattern(_) => {}
+            Node::All | Node::Literal(_) | Node::Pattern(_) | Node::Field { .. } | Node::Level { .. } => {}
         }
     }
 
@@ -113,6 +135,7 @@ impl Node {
         match self {
             Node::Topic(value) => stream.topic() == value,
             Node::Label { name, value } => stream.label(name).unwrap_or_default() == value,
+            Node::Field { field, .. } => field.holds_for_label(stream),
             _ => false,
         }
     }
@@ -125,7 +148,14 @@ impl Node {
             Node::Topic(_) | Node::Label { .. } => {
                 constant(stream.is_some_and(|stream| self.holds_for(stream)))
             }
-            Node::Literal(_) | Node::Pattern(_) => Resolved::Depends(self.clone()),
+            Node::Field { field, absent: Absent::AskLabel } => {
+                let holds = stream.is_some_and(|stream| self.holds_for(stream));
+                let absent = if holds { Absent::Holds } else { Absent::Fails };
+                Resolved::Depends(Node::Field { field: Arc::clone(field), absent })
+            }
+            Node::Literal(_) | Node::Pattern(_) | Node::Field { .. } | Node::Level { .. } => {
+                Resolved::Depends(self.clone())
+            }
             Node::Not(inner) => match inner.resolve(stream) {
                 Resolved::Never => Resolved::Always,
                 Resolved::Always => Resolved::Never,
@@ -166,6 +196,8 @@ impl Node {
             Node::Not(inner) => !inner.matches(payload),
             Node::Literal(literal) => literal.is_in(payload),
             Node::Pattern(pattern) => pattern.regex.is_match(payload),
+            Node::Field { field, absent } => field.matches(payload, *absent == Absent::Holds),
+            Node::Level { operator, level } => field::level_matches(payload, *operator, *level),
             Node::Topic(_) | Node::Label { .. } => false,
         }
     }
@@ -177,7 +209,13 @@ impl Node {
             Node::Pattern(pattern) => pattern.needles.clone(),
             Node::And(parts) => parts.iter().map(Node::needles).fold(None, Needles::better),
             Node::Or(parts) => Needles::any_of(parts.iter().map(Node::needles)),
-            Node::All | Node::Not(_) | Node::Topic(_) | Node::Label { .. } => None,
+            Node::Field { field, absent: Absent::Fails } => field.needles(),
+            Node::Field { .. }
+            | Node::Level { .. }
+            | Node::All
+            | Node::Not(_)
+            | Node::Topic(_)
+            | Node::Label { .. } => None,
         }
     }
 }
@@ -202,6 +240,12 @@ fn count_regexes(expr: &Expr) -> usize {
         Expr::Regex(_) => 1,
         Expr::And(parts) | Expr::Or(parts) => parts.iter().map(count_regexes).sum(),
         Expr::Not(inner) => count_regexes(inner),
-        Expr::All | Expr::Word { .. } | Expr::Bytes { .. } | Expr::Topic(_) | Expr::Label { .. } => 0,
+        Expr::All
+        | Expr::Word { .. }
+        | Expr::Bytes { .. }
+        | Expr::Topic(_)
+        | Expr::Label { .. }
+        | Expr::Field { .. }
+        | Expr::Level { .. } => 0,
     }
 }

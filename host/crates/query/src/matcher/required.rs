@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-use crate::matcher::literal::Needle;
+use crate::matcher::literal::{Case, Needle};
 
 /// Alternatives beyond which a set is no longer worth looking for.
 const NEEDLES_MAX: usize = 64;
@@ -14,22 +14,34 @@ const NEEDLE_BYTES_MAX: usize = 64;
 
 /// At least one of them occurs in every match. Never empty, none of them empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Needles(Vec<Needle>);
+pub(crate) struct Needles {
+    needles: Vec<Needle>,
+    // Names of fields: in many records, however long they are.
+    are_keys: bool,
+}
 
 impl Needles {
     pub(crate) fn one(needle: Needle) -> Needles {
-        Needles(vec![needle])
+        Needles { needles: vec![needle], are_keys: false }
+    }
+
+    /// The name of a field.
+    pub(crate) fn key(name: &str) -> Needles {
+        Needles { needles: vec![Needle { bytes: name.into(), case: Case::Exact }], are_keys: true }
     }
 
     pub(crate) fn as_slice(&self) -> &[Needle] {
-        &self.0
+        &self.needles
     }
 
     /// One of all those of the parts; `None` when a part has none, or together they are too many.
     pub(crate) fn any_of(parts: impl IntoIterator<Item = Option<Needles>>) -> Option<Needles> {
         let mut all: Vec<Needle> = Vec::new();
+        let mut are_keys = false;
         for part in parts {
-            for needle in part?.0 {
+            let part = part?;
+            are_keys |= part.are_keys;
+            for needle in part.needles {
                 if !all.contains(&needle) {
                     all.push(needle);
                 }
@@ -38,7 +50,7 @@ impl Needles {
                 return None;
             }
         }
-        if all.is_empty() { None } else { Some(Needles(all)) }
+        if all.is_empty() { None } else { Some(Needles { needles: all, are_keys }) }
     }
 
     /// The rarer of two.
@@ -51,14 +63,18 @@ impl Needles {
 
     /// A set is as common as its most common member, and slower to look for than one.
     fn rarity(&self) -> u32 {
-        let least = self.0.iter().map(Needle::rarity).min().unwrap_or(0);
-        if self.0.len() == 1 { least } else { least * 2 / 3 }
+        let least = self.needles.iter().map(Needle::rarity).min().unwrap_or(0);
+        match self.needles.len() {
+            _ if self.are_keys => least / 4,
+            1 => least,
+            _ => least * 2 / 3,
+        }
     }
 }
 
 /// The rarest needles of an expression.
 pub(crate) fn required(hir: &Hir) -> Option<Needles> {
-    let mut walk = Walk { run: Needle { bytes: Vec::new(), any_case: false }, best: None };
+    let mut walk = Walk { run: Needle { bytes: Vec::new(), case: Case::Exact }, best: None };
     walk.visit(hir);
     walk.flush();
     walk.best
@@ -79,7 +95,7 @@ impl Walk {
             HirKind::Class(class) => match letter_in_both_cases(class) {
                 Some(letter) => {
                     self.run.bytes.push(letter);
-                    self.run.any_case = true;
+                    self.run.case = Case::Ascii;
                 }
                 None => self.flush(),
             },
@@ -99,9 +115,11 @@ impl Walk {
     }
 
     fn flush(&mut self) {
-        let mut needle = core::mem::replace(&mut self.run, Needle { bytes: Vec::new(), any_case: false });
+        let mut needle = core::mem::replace(&mut self.run, Needle { bytes: Vec::new(), case: Case::Exact });
         needle.bytes.truncate(NEEDLE_BYTES_MAX);
-        needle.any_case &= needle.bytes.iter().any(u8::is_ascii_alphabetic);
+        if !needle.bytes.iter().any(u8::is_ascii_alphabetic) {
+            needle.case = Case::Exact;
+        }
         if !needle.bytes.is_empty() {
             self.offer(Some(Needles::one(needle)));
         }
@@ -143,8 +161,8 @@ mod tests {
 
     fn needles(pattern: &str) -> Vec<(String, bool)> {
         let hir = regex_syntax::ParserBuilder::new().utf8(false).build().parse(pattern).unwrap();
-        let set = required(&hir).map(|needles| needles.0).unwrap_or_default();
-        set.into_iter().map(|n| (String::from_utf8(n.bytes).unwrap(), n.any_case)).collect()
+        let set = required(&hir).map(|needles| needles.needles).unwrap_or_default();
+        set.into_iter().map(|n| (String::from_utf8(n.bytes).unwrap(), n.case == Case::Ascii)).collect()
     }
 
     #[test]

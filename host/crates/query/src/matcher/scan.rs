@@ -166,13 +166,13 @@ fn scan_one(literal: &Literal, buffer: &Buffer<'_>, rows: Range<usize>, hit: &mu
     let end = buffer.end(rows.end - 1);
     let (mut at, mut row) = (buffer.start(rows.start), rows.start);
     while let Some(found) = literal.finder.find(&buffer.arena[at..end]) {
-        let position = at + found;
+        let (position, found_end) = (at + found.start, at + found.end);
         row = buffer.row_of(position, row);
         let (from, payload) = (buffer.start(row), buffer.payload(row));
-        if literal.counts_at(payload, position - from) {
+        if literal.counts_at(payload, position - from..found_end - from) {
             hit(row);
             at = buffer.end(row);
-        } else if position - from + literal.needle.bytes.len() > payload.len() {
+        } else if found_end - from > payload.len() {
             // It runs into the next record, and so would any that begins later in this one.
             at = buffer.end(row);
         } else {
@@ -192,7 +192,7 @@ fn scan_candidates(
     let (mut at, mut row) = (buffer.start(rows.start), rows.start);
     // A find that runs into the next record is a candidate like any other: the test decides.
     while let Some(found) = finder.find(&buffer.arena[at..end]) {
-        row = buffer.row_of(at + found, row);
+        row = buffer.row_of(at + found.start, row);
         if node.matches(buffer.payload(row)) {
             hit(row);
         }

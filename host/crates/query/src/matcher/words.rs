@@ -3,12 +3,19 @@
 //!
 //! A filter knows whole words (see [`is_word_byte`]) without regard to ASCII case. So a term counts only for
 //! the words that are complete inside it: of a word term all of them, of quoted bytes those with other bytes
-//! on both sides. Regular expressions and what is excluded say nothing.
+//! on both sides, and of a condition for its name and its text. Regular expressions, levels and what is excluded
+//! say nothing.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::matcher::literal::{Literal, is_word_byte};
-use crate::matcher::node::Node;
+use regex_syntax::hir::{ClassUnicode, ClassUnicodeRange};
+
+use crate::matcher::literal::{Case, Literal, is_word_byte};
+use crate::matcher::node::{Absent, Node};
+
+/// Forms of one word in any case that filters are asked for.
+const WORD_FORMS_MAX: usize = 16;
 
 /// What every match holds, as words `W`: texts, or hashes of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +114,16 @@ fn need_of(node: &Node) -> Option<Need<Vec<u8>>> {
         Node::Or(parts) => {
             parts.iter().map(need_of).collect::<Option<Vec<_>>>().and_then(|needs| joined(needs, Need::Any))
         }
-        Node::All | Node::Not(_) | Node::Pattern(_) | Node::Topic(_) | Node::Label { .. } => None,
+        Node::Field { field, absent: Absent::Fails } => {
+            joined(field.words().into_iter().map(Need::Word).collect(), Need::All)
+        }
+        Node::All
+        | Node::Not(_)
+        | Node::Pattern(_)
+        | Node::Topic(_)
+        | Node::Label { .. }
+        | Node::Field { .. }
+        | Node::Level { .. } => None,
     }
 }
 
@@ -122,10 +138,39 @@ fn complete_words(literal: &Literal) -> Vec<Need<Vec<u8>>> {
         at = end;
         let complete = (start > 0 || bound_before) && (end < bytes.len() || bound_after);
         if is_word_byte(word[0]) && complete {
-            words.push(Need::Word(word.to_vec()));
+            words.extend(match literal.needle.case {
+                Case::Exact | Case::Ascii => Some(Need::Word(word.to_vec())),
+                Case::Unicode => folded(word),
+            });
         }
     }
     words
+}
+
+/// The forms of a word in any case, which filters do not know but for ASCII; `None` when they are too many.
+fn folded(word: &[u8]) -> Option<Need<Vec<u8>>> {
+    let mut forms = vec![Vec::new()];
+    for chunk in word.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let mut class = ClassUnicode::new([ClassUnicodeRange::new(c, c)]);
+            class.try_case_fold_simple().ok()?;
+            // Of the cases of ASCII one is enough.
+            let same = class.iter().flat_map(|range| range.start()..=range.end());
+            let same: Vec<char> = same.filter(|c| !c.is_ascii_uppercase()).collect();
+            if forms.len() * same.len() > WORD_FORMS_MAX {
+                return None;
+            }
+            let longer = |form: &Vec<u8>, c: char| {
+                let mut utf8 = [0; 4];
+                [form, c.encode_utf8(&mut utf8).as_bytes()].concat()
+            };
+            forms = forms.iter().flat_map(|form| same.iter().map(move |&c| longer(form, c))).collect();
+        }
+        for form in &mut forms {
+            form.extend_from_slice(chunk.invalid());
+        }
+    }
+    joined(forms.into_iter().map(Need::Word).collect(), Need::Any)
 }
 
 #[cfg(test)]
@@ -183,6 +228,21 @@ mod tests {
             ("topic:other OR a", "a"),
             ("topic:orders OR a", "."),
             ("topic:other a", "never"),
+            ("~task", "(task|tas\u{212a}|ta\u{17f}k|ta\u{17f}\u{212a})"),
+            ("~Été", "(\u{c9}t\u{c9}|\u{c9}t\u{e9}|\u{e9}t\u{c9}|\u{e9}t\u{e9})"),
+            ("~ssskkk", "."),
+            ("status>=500", "status"),
+            ("status:500", "status"),
+            ("user.id:\"500\"", "(user id 500)"),
+            ("@t-x:payment", "(t x payment)"),
+            ("a:\"b c/d <e f é g.h éi i\"", "(a b c f g h i)"),
+            ("a!=b", "a"),
+            ("host:web1 x", "x"),
+            ("host:web2 x", "(x (host web2))"),
+            ("field.host:web1", "(host web1)"),
+            ("é:x", "x"),
+            ("level:error", "."),
+            ("a:b OR c", "(c|(a b))"),
         ] {
             let got = shown(query);
             // Cheap terms come first, and terms of the same cost in the order of the query.

@@ -5,9 +5,13 @@ use alloc::vec::Vec;
 use alloc::{format, vec};
 
 use proptest::prelude::*;
+use weir_record::Level;
 use weir_record::limits::{QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_TERMS_MAX};
 
 use super::*;
+use crate::language::Operand;
+use crate::language::Operator::{self, Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
+use crate::language::Scope::{self, Any, Payload};
 
 fn word(text: &str) -> Expr {
     Expr::Word { text: text.into(), any_case: false }
@@ -35,6 +39,14 @@ fn label(name: &str, value: &str) -> Expr {
 
 fn regex(pattern: &str) -> Expr {
     Expr::Regex(pattern.into())
+}
+
+fn field(name: &str, operator: Operator, number: &str) -> Expr {
+    Expr::Field { scope: Any, name: name.into(), operator, value: Operand::Number(number.into()) }
+}
+
+fn field_text(scope: Scope, name: &str, operator: Operator, text: &str) -> Expr {
+    Expr::Field { scope, name: name.into(), operator, value: Operand::Text(text.into()) }
 }
 
 #[test]
@@ -81,6 +93,48 @@ fn texts_become_the_trees_they_mean() {
         ("-topic:a", not(topic("a"))),
         ("(topic:a)", topic("a")),
         ("label.", word("label.")),
+        ("status>=500", field("status", GreaterOrEqual, "500")),
+        ("status:500", field("status", Equal, "500")),
+        ("a.b-c_@d!=-1.5e3", field("a.b-c_@d", NotEqual, "-1.5e3")),
+        (
+            "a<1 b<=2 c>3",
+            Expr::And(vec![field("a", Less, "1"), field("b", LessOrEqual, "2"), field("c", Greater, "3")]),
+        ),
+        ("status:\"500\"", field_text(Any, "status", Equal, "500")),
+        ("path:/x", field_text(Any, "path", Equal, "/x")),
+        ("field.path:/x", field_text(Payload, "path", Equal, "/x")),
+        (
+            "field.field.x:1",
+            Expr::Field {
+                scope: Payload,
+                name: "field.x".into(),
+                operator: Equal,
+                value: Operand::Number("1".into()),
+            },
+        ),
+        ("field.topic:a", field_text(Payload, "topic", Equal, "a")),
+        ("field.level:a", field_text(Payload, "level", Equal, "a")),
+        ("a:b:c", field_text(Any, "a", Equal, "b:c")),
+        ("u:http://x", field_text(Any, "u", Equal, "http://x")),
+        ("a.b:\"text with spaces\"", field_text(Any, "a.b", Equal, "text with spaces")),
+        ("a!=\"\"", field_text(Any, "a", NotEqual, "")),
+        (
+            "a:\">=x\" b:\":x\" c:\"//x\"",
+            Expr::And(vec![
+                field_text(Any, "a", Equal, ">=x"),
+                field_text(Any, "b", Equal, ":x"),
+                field_text(Any, "c", Equal, "//x"),
+            ]),
+        ),
+        ("größe:5", field("größe", Equal, "5")),
+        ("@timestamp:x", field_text(Any, "@timestamp", Equal, "x")),
+        ("-a:b", not(field_text(Any, "a", Equal, "b"))),
+        ("level:error", Expr::Level { operator: Equal, level: Level::Error }),
+        ("level>=WARNING", Expr::Level { operator: GreaterOrEqual, level: Level::Warn }),
+        ("level!=\"none\"", Expr::Level { operator: NotEqual, level: Level::None }),
+        ("a://b", word("a://b")),
+        ("x=>y", word("x=>y")),
+        ("1:2", word("1:2")),
     ];
     for (text, expected) in table {
         let expr = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -127,13 +181,30 @@ fn errors_point_at_the_column_and_say_what_to_write() {
         ("topic:", 7, "no value", "topic:orders"),
         ("label.a: b", 9, "no value", "topic:orders"),
         (r#"topic:"\xff""#, 1, "not UTF-8", "text"),
-        ("x status>=500", 3, "not available yet", "\"status>=500\""),
-        ("level:error", 1, "not available yet", "label.level:"),
-        ("level>=warn", 1, "not available yet", "\"level>=warn\""),
-        ("path:/x", 1, "not available yet", "label.path:"),
-        ("~level:error", 2, "not available yet", "\"level:error\""),
-        ("error: x", 1, "not available yet", "\"error:\""),
-        ("a!=b", 1, "not available yet", "\"a!=b\""),
+        ("x status>", 10, "has no value", "\"status>\""),
+        ("status>=", 9, "has no value", "\"status>=\""),
+        ("error: x", 7, "has no value", "\"error:\""),
+        ("x status>=abc", 11, "compares numbers", "status>=500"),
+        ("x status>=abc", 11, "compares numbers", "\"status>=abc\""),
+        ("duration>1.5s", 10, "compares numbers", "without a unit"),
+        ("status>\"500\"", 8, "compares numbers", "write status>500"),
+        ("List<String>", 6, "compares numbers", "\"List<String>\""),
+        ("status:>=500", 8, "like an operator", "status>=500"),
+        ("é a!==b", 6, "like an operator", "a:\"=b\""),
+        ("path:/x*", 1, "no wildcard", "regex"),
+        ("a:(b OR c)", 3, "parenthesis inside", "space"),
+        ("a:b\"c\"", 4, "quote inside", "space"),
+        (r#"a:"\xff""#, 1, "not UTF-8", "text"),
+        ("field.:x", 7, "no name", "field.NAME"),
+        ("label.>x", 7, "no name", "label.NAME"),
+        ("topic!=a", 6, "with : alone", "-topic:VALUE"),
+        ("label.host>=a", 11, "with : alone", "-label.host:VALUE"),
+        ("level:loud", 7, "levels are error", "field.level:loud"),
+        ("level>=30", 8, "levels are error", "field.level>=30"),
+        ("level:fatal", 7, "levels are error", "counts as error"),
+        ("level<none", 6, "no place", "level:none"),
+        ("~level:error", 2, "compared exactly", "without"),
+        ("a:b | count", 5, "pipes", "OR"),
         ("a | count", 3, "pipes", "OR"),
         ("a || b", 3, "pipes", "OR"),
         ("\"a\"|b", 4, "pipes", "OR"),
@@ -168,6 +239,10 @@ fn what_is_too_much_is_refused_where_it_becomes_too_much() {
     assert_eq!(parse(&"a".repeat(QUERY_BYTES_MAX + 1)).unwrap_err().column, 1);
 }
 
+fn operators() -> impl Strategy<Value = Operator> {
+    prop::sample::select(vec![Equal, NotEqual, Greater, GreaterOrEqual, Less, LessOrEqual])
+}
+
 fn exprs() -> impl Strategy<Value = Expr> {
     let leaf = prop_oneof![
         ("[a-zé_][a-z0-9_.=-]{0,6}", any::<bool>())
@@ -177,6 +252,16 @@ fn exprs() -> impl Strategy<Value = Expr> {
         prop::sample::select(vec!["a/b", r"\d+(x|y)*", "[a-z]{2,3}$", r"\\", r"(?i)é\."]).prop_map(regex),
         "[ -~é]{1,6}".prop_map(|value| topic(&value)),
         ("[a-z][a-z0-9_.-]{0,4}", "[ -~é\n]{0,6}").prop_map(|(name, value)| label(&name, &value)),
+        (any::<bool>(), "[a-z@_é][a-z0-9é_.-]{0,4}", any::<bool>(), "[ -~é\n]{0,6}").prop_map(
+            |(payload, name, equal, text)| {
+                let operator = if equal { Equal } else { NotEqual };
+                field_text(if payload { Payload } else { Any }, &name, operator, &text)
+            }
+        ),
+        ("[a-z@_é][a-z0-9é_.-]{0,4}", operators(), "[+-]?([0-9]{1,4}[.]?|[0-9]?[.][0-9])(e-?[0-9]{1,2})?")
+            .prop_map(|(name, operator, number)| field(&name, operator, &number)),
+        (operators(), prop::sample::select(vec![Level::Error, Level::Warn, Level::Info, Level::Debug]))
+            .prop_map(|(operator, level)| Expr::Level { operator, level }),
     ];
     leaf.prop_recursive(5, 40, 4, |inner| {
         prop_oneof![
@@ -188,6 +273,7 @@ fn exprs() -> impl Strategy<Value = Expr> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
     #[test]
     fn a_printed_expression_reads_as_itself(expr in exprs()) {
         let text = format!("{expr}");
@@ -196,10 +282,33 @@ proptest! {
 
     #[test]
     fn no_text_makes_the_parser_panic_and_columns_lie_in_the_text(
-        text in prop_oneof![any::<String>(), "[ a-c()\"/~|*:\\\\.<>=é-]{0,30}(OR|NOT|AND)?[ a-c()\"-]{0,9}"],
+        text in prop_oneof![any::<String>(), "[ a-c()\"/~|*:\\\\.<>=é-]{0,30}(OR|NOT|AND)?[ a-c()\"-]{0,9}",
+            "((topic|label|field|level|a|é)?[.]?[ab]?(:|!=|[<>]=?|=)(\"?[a1>/:*. -]{0,3}\"?|warn|none|5) ?){1,3}"],
     ) {
         match parse(&text) {
             Ok(expr) => prop_assert_eq!(parse(&format!("{expr}")), Ok(expr)),
+            Err(error) => prop_assert!((1..=text.chars().count() + 1).contains(&error.column)),
+        }
+    }
+
+    #[test]
+    fn a_changed_query_is_read_or_refused_and_what_is_read_prints_as_itself(
+        expr in exprs(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), prop::option::of(any::<prop::sample::Index>())), 1..5),
+    ) {
+        let mut text: Vec<char> = format!("{expr}").chars().collect();
+        for (place, sign) in changes {
+            let signs = ['"', ':', '!', '=', '<', '>', '(', ')', '/', '\\', '~', '-', '.', '*', ' ', '1', 'é'];
+            let at = place.index(text.len() + 1);
+            match sign {
+                Some(sign) => text.insert(at, signs[sign.index(signs.len())]),
+                None if at < text.len() => drop(text.remove(at)),
+                None => {}
+            }
+        }
+        let text: String = text.into_iter().collect();
+        match parse(&text) {
+            Ok(expr) => prop_assert_eq!(parse(&format!("{expr}")), Ok(expr), "{}", text),
             Err(error) => prop_assert!((1..=text.chars().count() + 1).contains(&error.column)),
         }
     }

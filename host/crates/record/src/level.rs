@@ -1,6 +1,6 @@
-//! How grave a line says it is: a guess from its first bytes, for counts and histograms.
+//! How grave a line says it is: a guess from its first bytes, for counts, histograms and queries.
 
-use crate::token::words;
+use crate::word::words;
 
 /// A level of logging. [`Level::None`] is a line that names none in its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +24,7 @@ pub const LEVELS: usize = 5;
 pub const LEVEL_NAMES: [&str; LEVELS] = ["error", "warn", "info", "debug", "none"];
 
 /// Where a level is looked for: behind time stamp, host and process in all common forms.
-pub(crate) const HEAD_BYTES: usize = 96;
+pub const HEAD_BYTES: usize = 96;
 
 impl Level {
     /// The level of a payload: a syslog priority `<n>`, the letter of the glog form (`E0102 …`), or the first
@@ -37,7 +37,8 @@ impl Level {
     }
 
     /// The level that a line's very first bytes name.
-    pub(crate) fn of_prefix(payload: &[u8]) -> Option<Level> {
+    #[inline]
+    pub fn of_prefix(payload: &[u8]) -> Option<Level> {
         match payload {
             [b'<', rest @ ..] => {
                 let end = rest.iter().take(4).position(|&byte| byte == b'>')?;
@@ -63,7 +64,8 @@ impl Level {
     }
 
     /// The level that the word `payload[start..end]` names.
-    pub(crate) fn of_word(payload: &[u8], start: usize, end: usize) -> Option<Level> {
+    #[inline]
+    pub fn of_word(payload: &[u8], start: usize, end: usize) -> Option<Level> {
         let word = &payload[start..end];
         if !(3..=9).contains(&word.len()) {
             return None;

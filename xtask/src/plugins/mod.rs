@@ -7,6 +7,7 @@ mod component;
 mod stamp;
 mod toolchain;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -68,6 +69,7 @@ pub(crate) fn all(
 
     let mut steps = Steps::new("plugins", 3);
     let toolchain = steps.run("toolchain for wasm", || Toolchain::choose(workspace, forced))?;
+    let _turn = turn(workspace)?;
     // Taken before the build: a file that changes during it makes the next run build again.
     let stamp = Stamp::of(workspace, &toolchain)?;
     let what = format!("compile {}{}", count(guests.len()), std_note(workspace, &toolchain));
@@ -97,12 +99,23 @@ pub(crate) fn outside(
     let mut steps = Steps::new("plugins", 3);
     let toolchain = steps.run("toolchain for wasm", || Toolchain::choose(workspace, forced))?;
     let what = format!("compile {}{}", guest.name, std_note(workspace, &toolchain));
+    let _turn = turn(workspace)?;
     steps.run(&what, || compile(workspace, &toolchain, &guest))?;
     steps.run("make a component of the module", || {
         std::fs::create_dir_all(dir.join("target/weir"))?;
         component::write(&module_of(workspace, &guest), &component)
     })?;
     Ok(component)
+}
+
+/// Held from the compilation to the component: crates of one name leave their modules in one place, and another
+/// process may be compiling such a crate, too.
+fn turn(workspace: &Workspace) -> anyhow::Result<File> {
+    let path = workspace.guest_target.join("plugins.lock");
+    let locked = std::fs::create_dir_all(&workspace.guest_target)
+        .and_then(|()| File::options().create(true).append(true).open(&path))
+        .and_then(|file| file.lock().map(|()| file));
+    locked.with_context(|| format!("lock {}", path.display()))
 }
 
 /// Compiles the crate to a core module.

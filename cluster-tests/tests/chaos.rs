@@ -105,7 +105,7 @@ fn nothing_acknowledged_is_lost_or_doubled_by_kills_and_a_full_disk() -> Result<
     let mut full = false;
     for round in 0..kills {
         let at = || format!("SEED={seed}, round {round}");
-        // A third of the time the disk of one store is full, to the last byte.
+        // Half of the time the disk of one store is full, to the last byte.
         match round * 6 / kills % 2 {
             1 if !full => world.disk.fill().with_context(at)?,
             0 if full => world.disk.free().with_context(at)?,

@@ -222,7 +222,7 @@ fn count_records(stream: TcpStream, total: u64) -> Result<(u64, u64)> {
 #[test]
 fn stalled_tails_cost_bounded_memory_and_learn_what_they_missed() -> Result<()> {
     const CLIENTS: usize = 20;
-    const BODIES: usize = 16;
+    const BODIES: usize = 8;
     let dir = tempfile::tempdir()?;
     let node = start(dir.path(), free()?)?;
     let lines: Vec<String> = (0..80_000).map(|number| format!("line {number} {}", "x".repeat(90))).collect();
@@ -230,16 +230,23 @@ fn stalled_tails_cost_bounded_memory_and_learn_what_they_missed() -> Result<()> 
     let records = 2 * (BODIES * 80_000) as u64;
     let load = || -> Result<u64> {
         (0..BODIES).try_for_each(|_| ingest(&node, &body))?;
+        // What sealing and handing over take meanwhile is not the clients'.
+        let metrics = || Ok(String::from_utf8(get(&node.url("/metrics"))?.1)?);
+        until("all is handed over", metrics, |text| {
+            text.contains("weir_ingest_log_records 0\n") && text.contains("weir_backlog_origins 0\n")
+        })?;
         memory(node.pid())
     };
+    // The first one warms up what is kept for the next.
+    load()?;
     let alone = load()?;
     let clients: Vec<TcpStream> = (0..CLIENTS).map(|_| stalled(&node)).collect::<Result<_>>()?;
     wait_tails(&node, CLIENTS)?;
     // Fills the sockets: what each is sent before it stalls.
     load()?;
     let with_clients = load()?;
-    // Kept for each client it would be 5 GB. What sealing and merging take meanwhile comes and goes.
-    ensure!(with_clients <= alone + (512 << 20), "{alone} bytes alone, {with_clients} with stalled clients");
+    println!("{alone} bytes alone, {with_clients} with stalled clients");
+    ensure!(with_clients <= alone + (128 << 20), "{alone} bytes alone, {with_clients} with stalled clients");
     for client in clients.into_iter().step_by(7) {
         let (sent, passed) = count_records(client, records)?;
         ensure!(sent > 0 && passed > 0, "{sent} sent, {passed} passed over");

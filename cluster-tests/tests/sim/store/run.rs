@@ -10,7 +10,8 @@ use weir_storage::disk::Disk;
 use weir_storage::disk::sim::prng::Prng;
 use weir_storage::disk::sim::{Counters, Faults, SimDisk};
 use weir_storage::store::{
-    AcceptError, Accepted, CompactBudget, Compaction, CutError, ExpiryRules, Incoming, Offer, Verification,
+    AcceptError, Accepted, CompactBudget, CompactWork, Compaction, CutError, ExpiryRules, Incoming, Offer,
+    Verification,
 };
 use weir_storage::{Store, StoreError, StoreOptions, StoreRecovery};
 
@@ -274,7 +275,8 @@ impl Run {
 
     fn compact(&mut self, store: &Store) -> Result<(), String> {
         let now_ms = if self.prng.once_in(4) { 0 } else { u64::MAX };
-        let budget = CompactBudget { now_ms, payload_bytes_max: u64::MAX };
+        let work = if self.prng.once_in(3) { CompactWork::Settle } else { CompactWork::Merge };
+        let budget = CompactBudget { work, now_ms, payload_bytes_max: u64::MAX };
         let blocks = if self.prng.once_in(5) { self.prng.below(6) } else { u64::MAX };
         let asked = Cell::new(0);
         let stop = || {

@@ -36,7 +36,8 @@ impl SegmentMatchers {
 
     /// Of the classes of all streams, and what each class is searched for.
     fn new(class_of: Vec<u32>, classes: Vec<StreamMatcher>) -> SegmentMatchers {
-        let prune = Prune::any_of(classes.iter().map(|class| class.required_words().hashed(&token::hash)));
+        let hash = |word: &[u8]| token::is_filtered(word).then(|| token::hash(word));
+        let prune = Prune::any_of(classes.iter().map(|class| class.required_words().hashed(&hash)));
         let has_all_streams = !class_of.contains(&NEVER);
         let class_of = match class_of.as_slice() {
             [first, rest @ ..] if rest.iter().all(|class| class == first) => Classes::Same(*first),

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use weir_query::{Missing, Order, StreamMatcher};
-use weir_segment::block::{block_filter, part_filter};
 use weir_segment::{BlockEntry, Columns};
+use weir_storage::FilterOf;
 
 use crate::collector::TooLarge;
 use crate::damaged::{Damaged, DamagedPart};
@@ -90,17 +90,18 @@ impl PartScan {
         if self.matchers.prune.is_empty() || entry.range.is_empty() || self.places.is_empty() {
             return true;
         }
-        let read = file.read_part(entry, &mut work.bytes).map_err(|error| error.to_string());
-        let filter = read.and_then(|()| {
-            part_filter(file.footer(), self.part, &work.bytes).map_err(|error| error.to_string())
-        });
-        match filter {
-            Ok(filter) => self.matchers.prune.may_match(&|hash| filter.may_contain_hash(hash)),
-            Err(why) => {
-                self.note_filter(DamagedPart::FilterPart(self.part), why, found);
-                true
-            }
-        }
+        self.ask(FilterOf::Part(self.part), DamagedPart::FilterPart(self.part), found, work)
+    }
+
+    /// Whether a filter leaves what it covers. One that cannot be asked leaves it, and that is noted.
+    fn ask(&self, of: FilterOf, part: DamagedPart, found: &mut Findings, work: &mut Workspace) -> bool {
+        let prune = &self.matchers.prune;
+        let answer =
+            self.segment.file().ask_filter(of, &mut work.bytes, &|may_contain| prune.may_match(may_contain));
+        answer.unwrap_or_else(|error| {
+            self.note_filter(part, error.to_string(), found);
+            true
+        })
     }
 
     fn block(
@@ -116,7 +117,8 @@ impl PartScan {
         let countable = found.is_counting() && !suspects;
         if countable && self.is_whole(&entry, found) && self.matchers.match_all() {
             let (low, high) = (entry.low, entry.high);
-            if found.count_unseen(low, high, u64::from(entry.records), None) {
+            let levels = entry.levels.map(|levels| levels.map(u64::from));
+            if found.count_unseen(low, high, u64::from(entry.records), levels) {
                 found.skip(entry.payload_bytes);
                 return Ok(());
             }
@@ -170,26 +172,19 @@ impl PartScan {
     fn side(&self, index: usize, countable: bool, found: &mut Findings, work: &mut Workspace) -> Verdict {
         let file = self.segment.file();
         let entry = self.entry(index);
-        if let Err(error) = file.read_side(&entry, &mut work.bytes) {
-            self.note_block(index, error.to_string(), found, work);
-            return Verdict::Unreadable;
-        }
-        if !self.matchers.prune.is_empty() {
-            match block_filter(file.footer(), index, &work.bytes) {
-                Ok(filter) => {
-                    if !self.matchers.prune.may_match(&|hash| filter.may_contain_hash(hash)) {
-                        return Verdict::Pruned;
-                    }
-                }
-                // Whether more than the filter is damaged shows when the block is decoded.
-                Err(error) => {
-                    self.note_filter(DamagedPart::BlockFilter(index), error.to_string(), found);
-                }
-            }
+        // Of a filter that cannot be asked: whether more is damaged shows when the block is decoded.
+        if !self.matchers.prune.is_empty()
+            && !self.ask(FilterOf::Block(index), DamagedPart::BlockFilter(index), found, work)
+        {
+            return Verdict::Pruned;
         }
         let restricted = self.share.only().is_some() || !self.matchers.has_all_streams;
         if !restricted && !self.may_count(countable) {
             return Verdict::Search;
+        }
+        if let Err(error) = file.read_side(&entry, &mut work.bytes) {
+            self.note_block(index, error.to_string(), found, work);
+            return Verdict::Unreadable;
         }
         let columns = match work.columns(file.footer(), index, 0) {
             Ok(columns) => columns,

@@ -16,6 +16,7 @@ use weir_record::limits::QUERY_MEMORY_BYTES_MAX;
 use weir_record::stream::DEFAULT_TOPIC;
 use weir_replication::StoreNode;
 use weir_storage::poison::Poison;
+use weir_storage::store::CompactWork;
 use weir_storage::{DataDir, KeyFile, Store, StoreOptions};
 
 use crate::EmbeddedPlugin;
@@ -270,7 +271,9 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
             metrics: metrics.clone(),
         };
         tasks.spawn(Arc::new(pulling).run(stop.clone()));
-        tasks.spawn(upkeep::compact(store.clone(), stop.clone()));
+        for work in [CompactWork::Merge, CompactWork::Settle] {
+            tasks.spawn(upkeep::compact(store.clone(), work, stop.clone()));
+        }
         tasks.spawn(upkeep::watch_poison(store.poison(), failed.clone(), stop.clone()));
     }
     let expiring =

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use weir_record::RecordId;
 use weir_record::limits::COMPACT_STEP_BYTES;
 use weir_storage::Store;
 use weir_storage::poison::Poison;
-use weir_storage::store::{CompactBudget, Compaction, ExpiryRules};
+use weir_storage::store::{CompactBudget, CompactWork, Compaction, ExpiryRules};
 
 use crate::clock;
 use crate::config::Retention;
@@ -21,34 +21,54 @@ use crate::ingest::Ingest;
 const RETENTION_PERIOD: Duration = Duration::from_mins(1);
 /// Pause between two looks for something to merge, when there was nothing.
 const COMPACT_PERIOD: Duration = Duration::from_secs(5);
+/// Niceness of work that can wait: the least share of the processor there is.
+const IDLE_NICENESS: i32 = 19;
 /// How often they are looked at for a failed sync. They refuse by themselves at once.
 const POISON_PERIOD: Duration = Duration::from_millis(250);
 /// A rule that keeps everything.
 const FOR_EVER_MS: u64 = u64::MAX;
 
-/// Merges segments for as long as there is something to merge, one step at a time.
-pub(crate) async fn compact(store: Store, stop: CancellationToken) {
+/// Merges segments for as long as there is something of a kind to do, one step at a time.
+pub(crate) async fn compact(store: Store, work: CompactWork, stop: CancellationToken) {
     loop {
         let (stepping, stopped) = (store.clone(), stop.clone());
-        let step = tokio::task::spawn_blocking(move || {
-            let budget = CompactBudget { now_ms: clock::now_ms(), payload_bytes_max: COMPACT_STEP_BYTES };
+        let step = move || {
+            let now_ms = clock::now_ms();
+            let budget = CompactBudget { work, now_ms, payload_bytes_max: COMPACT_STEP_BYTES };
             stepping.compact_step(budget, &|| stopped.is_cancelled())
-        });
-        match step.await {
-            Ok(Ok(Compaction::Merged(_) | Compaction::GivenUp)) if !stop.is_cancelled() => continue,
-            Ok(Err(error)) => tracing::warn!(%error, "segments cannot be merged; it is tried again"),
-            Err(error) if error.is_panic() => {
-                tracing::error!("merging segments has panicked: report this");
-            }
-            // The process ends.
-            Err(_) => return,
-            Ok(Ok(_)) => {}
+        };
+        let step = match work {
+            CompactWork::Merge => tokio::task::spawn_blocking(step).await.ok(),
+            CompactWork::Settle => in_idle_time(step).await,
+        };
+        match step {
+            Some(Ok(Compaction::Merged(_) | Compaction::GivenUp)) if !stop.is_cancelled() => continue,
+            Some(Err(error)) => tracing::warn!(%error, "segments cannot be merged; it is tried again"),
+            // It has panicked, unless the process ends.
+            None if !stop.is_cancelled() => tracing::error!("merging segments has panicked: report this"),
+            None | Some(Ok(_)) => {}
         }
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(COMPACT_PERIOD) => {}
         }
     }
+}
+
+/// Does work on a thread of its own that has the processor when nobody else wants it; `None` when it panicked or
+/// the system gives no thread.
+async fn in_idle_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (finish, done) = oneshot::channel();
+    let idle = move || {
+        // Linux counts niceness per thread. Without it the work is done all the same.
+        if let Err(error) = rustix::process::nice(IDLE_NICENESS) {
+            tracing::debug!(%error, "old segments are written at the usual priority");
+        }
+        // Whoever waited is gone when the process ends.
+        let _ = finish.send(work());
+    };
+    std::thread::Builder::new().name("weir-settle".into()).spawn(idle).ok()?;
+    done.await.ok()
 }
 
 /// Ends the node when its log or its store can vouch for nothing any more.

@@ -5,8 +5,10 @@
 
 mod fit;
 mod oklog;
+mod segment;
 
 pub use oklog::*;
+pub use segment::*;
 
 /// Payload of one record. Longer input is split into parts that say so.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
@@ -83,34 +85,6 @@ pub const UNIT_KEYED_PARTITIONS: u16 = 16;
 pub const SEAL_PORTION_BYTES: u64 = 1 << 20;
 /// Bytes of an origin that are gathered before they are written.
 pub const SEAL_WRITE_BYTES: usize = 1 << 20;
-/// Raw bytes of one block of a segment, payloads and newlines, unless a single record is larger.
-pub const SEGMENT_BLOCK_BYTES_DEFAULT: usize = 1 << 20;
-/// The least that may be asked for in place of it; a smaller last block is no exception to speak of.
-pub const SEGMENT_BLOCK_BYTES_MIN: usize = 1 << 10;
-/// Raw bytes of the largest block: one record and its newline.
-pub const SEGMENT_BLOCK_BYTES_MAX: usize = RECORD_BYTES_MAX + 1;
-/// Records in one block of a segment.
-pub const SEGMENT_BLOCK_RECORDS_MAX: usize = 65_536;
-/// Side columns of one block, before compression: ids, streams, origins, groups and lengths, a few bytes each.
-pub const SEGMENT_COLUMNS_BYTES_MAX: usize = SEGMENT_BLOCK_RECORDS_MAX * 64;
-/// Blocks in one segment.
-pub const SEGMENT_BLOCKS_MAX: usize = 65_536;
-/// Payload of one segment.
-pub const SEGMENT_PAYLOAD_BYTES_MAX: u64 = 16 << 30;
-/// Distinct streams in one segment.
-pub const SEGMENT_STREAMS_MAX: usize = 65_536;
-/// Those streams in their encoded form.
-pub const SEGMENT_STREAM_BYTES_MAX: usize = 16 << 20;
-/// Origins in the lineage of one segment.
-pub const SEGMENT_ORIGINS_MAX: usize = 262_144;
-/// Footer of a segment, before compression.
-pub const SEGMENT_FOOTER_BYTES_MAX: usize = 64 << 20;
-/// Payload after which a part of the segment's filter is closed.
-pub const SEGMENT_FILTER_PART_BYTES: u64 = 16 << 20;
-/// Distinct words after which it is closed, too: what building it may hold in memory.
-pub const SEGMENT_FILTER_PART_WORDS: usize = 1 << 20;
-/// One filter as bytes: the words of a full part and those of one more block, at two bytes each.
-pub const SEGMENT_FILTER_BYTES_MAX: usize = 4 << 20;
 
 /// Payload of a segment that compaction aims at: about a quarter of it on disk. From half of it on a segment
 /// counts as full and is not merged any more.
@@ -119,6 +93,9 @@ pub const STORE_SEGMENT_BYTES_DEFAULT: u64 = 512 << 20;
 pub const STORE_COMPACT_INPUTS_MIN: usize = 8;
 /// Most segments that are merged at once: one block of each is in memory.
 pub const STORE_COMPACT_INPUTS_MAX: usize = 16;
+/// Blocks' worth of payload from which on a segment is put behind others as it is; smaller ones are written anew, so
+/// that blocks and parts of filters become large.
+pub const STORE_COPY_BLOCKS_MIN: u64 = 4;
 /// How long after the end of its bucket little is expected for a unit any more, so that its rest is merged.
 pub const STORE_SETTLED_AFTER_MS: u64 = 3_600_000;
 /// Origins that a store takes at once; more are asked to come again.

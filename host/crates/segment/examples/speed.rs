@@ -1,4 +1,5 @@
-//! Encode and decode speed and size on generated log lines: `cargo run --release -p weir-segment --example speed`.
+//! Encode and decode speed and size on generated log lines, or on those of a file: `cargo run --release -p
+//! weir-segment --example speed [file [level of zstd]]`.
 
 use std::time::Instant;
 
@@ -56,7 +57,7 @@ fn write(lines: &[String], options: WriterOptions) -> Result<(Vec<u8>, Footer), 
     for (n, line) in lines.iter().enumerate() {
         id = RecordId::from_u128(id.to_u128() + 1);
         if n % 500 == 0 {
-            id = RecordId::from_parts(start_ms + n as u64 / 250, random.u128(..) >> 50);
+            id = RecordId::from_parts(start_ms + n as u64 / 500, random.u128(..) >> 50);
         }
         writer.push(id, stream, 0, line.as_bytes(), &mut out)?;
     }
@@ -65,11 +66,18 @@ fn write(lines: &[String], options: WriterOptions) -> Result<(Vec<u8>, Footer), 
 }
 
 fn main() -> Result<(), weir_segment::SegmentError> {
-    let lines = lines();
+    let lines = match std::env::args().nth(1) {
+        Some(path) => String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default())
+            .lines()
+            .map(str::to_owned)
+            .collect(),
+        None => lines(),
+    };
     let raw: usize = lines.iter().map(|line| line.len() + 1).sum();
     let mb = |bytes: usize, since: Instant| bytes as f64 / 1e6 / since.elapsed().as_secs_f64();
-    println!("{LINES} lines, {:.1} MB", raw as f64 / 1e6);
-    for level in [1, 3, 9] {
+    println!("{} lines, {:.1} MB", lines.len(), raw as f64 / 1e6);
+    let level = std::env::args().nth(2).and_then(|level| level.parse().ok());
+    for level in level.map_or_else(|| vec![1, 6, 9, 12], |level| vec![level]) {
         for grouping in [Grouping::Order, Grouping::Shape] {
             let started = Instant::now();
             let (file, footer) =
@@ -85,13 +93,17 @@ fn main() -> Result<(), weir_segment::SegmentError> {
             let data: usize = footer.blocks().iter().map(|block| block.data_bytes as usize).sum();
             let side: usize = footer.blocks().iter().map(|block| block.side_bytes as usize).sum();
             let share = |bytes: usize| bytes as f64 / raw as f64;
+            let filters: u64 = footer.blocks().iter().map(|block| block.filter_range().count() as u64).sum();
+            let parts: u64 = footer.parts().iter().map(|part| part.filter_range().count() as u64).sum();
             println!(
                 "level {level} {grouping:?}: encode {encode:.0} MB/s, decode {decode:.0} MB/s, file {:.3} of raw \
-                 (data {:.3}, side frames {:.4}, the rest {:.4})",
+                 (data {:.4}, filters {:.4} + {:.4}, columns {:.4}, the rest {:.4})",
                 share(file.len()),
                 share(data),
-                share(side),
-                share(file.len() - data - side)
+                share(filters as usize),
+                share(parts as usize),
+                share(side - filters as usize),
+                share(file.len() - data - side - parts as usize)
             );
         }
     }

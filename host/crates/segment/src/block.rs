@@ -8,13 +8,15 @@ use zstd::zstd_safe::DCtx;
 
 use crate::columns::Bounds;
 pub use crate::columns::{Columns, Run};
-use crate::directory::{BlockEntry, PartEntry};
+use crate::directory::{BlockEntry, FilterEntry, PartEntry};
 use crate::envelope::{FRAME_HEADER_BYTES, PART_MAGIC, SIDE_MAGIC, decompress, frame_body, u32_at};
 use crate::error::{Damage, Half, SegmentError};
 use crate::filter::Filter;
 use crate::footer::Footer;
-use crate::group::starts;
+use crate::group::{starts, starts_of_lines};
+use crate::pages::{PagedFilter, Pages, Place};
 use crate::pending::HEAD;
+use crate::section::of_block;
 
 /// One record of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +85,19 @@ impl Block {
             order[*place as usize] = index as u32;
             *place += 1;
         }
+    }
+
+    /// Finds where each record lies in the arena; `None` when lines do not end where they should.
+    fn lay_out(&mut self) -> Option<()> {
+        let columns = &mut self.columns;
+        if columns.lengths.is_empty() {
+            let (starts, lengths) = (&mut self.starts, &mut columns.lengths);
+            return starts_of_lines(&self.arena, columns.ids.len(), &columns.groups, starts, lengths);
+        }
+        self.starts = starts(&columns.lengths, &columns.groups);
+        let ends = self.starts.iter().zip(&columns.lengths);
+        let mut ends = ends.map(|(start, length)| (start + length) as usize);
+        ends.all(|end| self.arena[end] == b'\n').then_some(())
     }
 
     /// The payload of one record, by its place in the order of the ids.
@@ -159,6 +174,7 @@ impl<'a> Side<'a> {
     fn columns(
         &self,
         footer: &Footer,
+        index: usize,
         entry: &BlockEntry,
         zstd: &mut DCtx<'static>,
         raw: &mut Vec<u8>,
@@ -167,11 +183,14 @@ impl<'a> Side<'a> {
             return Err(Damage::Contradiction("its columns are larger than columns can be"));
         }
         decompress(zstd, self.columns, self.columns_raw_bytes, raw).map_err(Damage::Zstd)?;
+        let section =
+            of_block(footer.sections(), index).ok_or(Damage::Contradiction("it lies in no section"))?;
         let bounds = Bounds {
+            version: footer.version(),
             records: entry.records as usize,
             raw_bytes: entry.raw_bytes(),
-            streams: footer.streams().len(),
-            origins: footer.lineage().len(),
+            streams: &section.streams,
+            origins: &section.origins,
         };
         let columns =
             Columns::read(raw, bounds)?.ok_or(Damage::Contradiction("its columns contradict each other"))?;
@@ -188,7 +207,12 @@ pub fn block_filter<'a>(footer: &Footer, index: usize, frame: &'a [u8]) -> Resul
     let entry = &footer.blocks()[index];
     let filter = || {
         let side = Side::read(entry, frame)?;
-        Filter::read(side.filter)?.ok_or(Damage::Contradiction("its filter is none"))
+        match entry.filter {
+            FilterEntry::Whole => {
+                Filter::read(side.filter)?.ok_or(Damage::Contradiction("its filter is none"))
+            }
+            FilterEntry::Paged(filter) => Filter::paged(filter, side.filter, entry.low),
+        }
     };
     let offset = entry.side_range().start;
     filter().map_err(|damage| SegmentError::Block { index, offset, half: Half::Side, damage })
@@ -210,9 +234,53 @@ pub fn part_filter<'a>(footer: &Footer, index: usize, frame: &'a [u8]) -> Result
         }
         let body = frame_body(frame, PART_MAGIC).ok_or(Damage::Contradiction("it is not a part frame"))?;
         debug_assert_eq!(body.len() + FRAME_HEADER_BYTES, frame.len());
-        Filter::read(body)?.ok_or(Damage::Contradiction("its filter is none"))
+        match entry.filter {
+            FilterEntry::Whole => Filter::read(body)?.ok_or(Damage::Contradiction("its filter is none")),
+            FilterEntry::Paged(filter) => Filter::paged(filter, body, part_salt(footer, entry)),
+        }
     };
     filter().map_err(|damage| SegmentError::Part { index, offset: entry.range.start, damage })
+}
+
+/// The filter of a block of version 2, of the bytes of [`BlockEntry::filter_range`] alone; for what lies in one
+/// piece with all else there is [`block_filter`].
+pub fn block_pages<'a>(
+    footer: &Footer,
+    index: usize,
+    filter: PagedFilter,
+    pages: &'a [u8],
+) -> Result<Filter<'a>, SegmentError> {
+    let entry = &footer.blocks()[index];
+    let offset = entry.filter_range().start;
+    Filter::paged(filter, pages, entry.low).map_err(|damage| SegmentError::Block {
+        index,
+        offset,
+        half: Half::Side,
+        damage,
+    })
+}
+
+/// The fingerprint at a place of a part's filter, of the bytes that lie there, counted from the start of
+/// [`PartEntry::filter_range`].
+pub fn part_print(
+    footer: &Footer,
+    index: usize,
+    pages: Pages,
+    place: &Place,
+    page: &[u8],
+) -> Result<u8, SegmentError> {
+    let entry = &footer.parts()[index];
+    let offset = entry.filter_range().start + place.range.start as u64;
+    pages.read_print(page, place, part_salt(footer, entry)).map_err(|damage| SegmentError::Part {
+        index,
+        offset,
+        damage,
+    })
+}
+
+/// What the pages of a part's filter are salted with.
+fn part_salt(footer: &Footer, entry: &PartEntry) -> RecordId {
+    footer.blocks().get(entry.blocks.start).map_or(RecordId::MIN, |block| block.low)
 }
 
 /// Decodes blocks; one per thread, for its buffers.
@@ -232,7 +300,7 @@ impl Decoder {
     pub fn columns(&mut self, footer: &Footer, index: usize, frame: &[u8]) -> Result<Columns, SegmentError> {
         let entry = &footer.blocks()[index];
         let columns = Side::for_columns(entry, frame)
-            .and_then(|side| side.columns(footer, entry, &mut self.zstd, &mut self.columns));
+            .and_then(|side| side.columns(footer, index, entry, &mut self.zstd, &mut self.columns));
         let offset = entry.side_range().start;
         columns.map_err(|damage| SegmentError::Block { index, offset, half: Half::Side, damage })
     }
@@ -263,16 +331,12 @@ impl Decoder {
         }
         let side = Side::for_columns(entry, frame).map_err(|damage| broken(Half::Side, damage))?;
         let columns = side
-            .columns(footer, entry, &mut self.zstd, &mut self.columns)
+            .columns(footer, index, entry, &mut self.zstd, &mut self.columns)
             .map_err(|damage| broken(Half::Side, damage))?;
-        block.starts = starts(&columns.lengths, &columns.groups);
         block.columns = columns;
         let lines = lines(entry, data, side.raw_sum, &mut self.zstd, &mut block.arena);
         let lines = lines.and_then(|()| {
-            let ends = block.starts.iter().zip(&block.columns.lengths);
-            let mut ends = ends.map(|(start, length)| (start + length) as usize);
-            let newlines = ends.all(|end| block.arena[end] == b'\n');
-            newlines.then_some(()).ok_or(Damage::Contradiction("a line does not end where it should"))
+            block.lay_out().ok_or(Damage::Contradiction("a line does not end where it should"))
         });
         if lines.is_err() {
             *block = Block::new();

@@ -8,6 +8,7 @@ use weir_record::limits::RECORD_BYTES_MAX;
 
 use crate::ids;
 use crate::level::LEVELS;
+use crate::section::Numbers;
 
 /// Neighbouring records with the same number of a stream or of an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +33,10 @@ pub struct Columns {
     pub(crate) ids: Vec<RecordId>,
     pub(crate) streams: Vec<Run>,
     pub(crate) origins: Vec<Run>,
+    /// Empty until the lines are there, where these tell them.
     pub(crate) lengths: Vec<u32>,
+    /// Payload bytes of each stream that occurs, by its number, where lines tell the lengths.
+    pub(crate) stream_bytes: Vec<(u32, u64)>,
     /// Per record the group in which its line lies; empty when lines lie in the order of the ids.
     pub(crate) groups: Vec<u8>,
     pub(crate) levels: [u32; LEVELS],
@@ -40,11 +44,13 @@ pub struct Columns {
 
 /// What columns are checked against.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
+pub(crate) struct Bounds<'a> {
+    pub(crate) version: u32,
     pub(crate) records: usize,
     pub(crate) raw_bytes: usize,
-    pub(crate) streams: usize,
-    pub(crate) origins: usize,
+    /// What the numbers in the columns are in the segment.
+    pub(crate) streams: &'a Numbers,
+    pub(crate) origins: &'a Numbers,
 }
 
 impl Columns {
@@ -63,9 +69,19 @@ impl Columns {
         &self.origins
     }
 
-    /// Payload bytes of each record, without the newline behind it.
+    /// Payload bytes of each record, without the newline behind it. Of columns that were read without their lines
+    /// none, when no payload holds a newline: then the lines tell.
     pub fn lengths(&self) -> &[u32] {
         &self.lengths
+    }
+
+    /// Payload bytes of each stream that occurs, by its number, in ascending order.
+    pub fn stream_bytes(&self) -> Vec<(u32, u64)> {
+        if self.stream_bytes.is_empty() {
+            sum_by_stream(&self.streams, &self.lengths)
+        } else {
+            self.stream_bytes.clone()
+        }
     }
 
     /// Records per level, in the order of [`Level`](crate::Level).
@@ -79,13 +95,16 @@ impl Columns {
         self.streams.clear();
         self.origins.clear();
         self.lengths.clear();
+        self.stream_bytes.clear();
         self.groups.clear();
         self.levels = [0; LEVELS];
     }
 
     /// Appends: ids (see [`ids::encode`]); v run count and per run v stream, v records; the same of origins;
-    /// per record v length; u8 grouped (0 or 1) and, if 1, per record u8 group; per level v records.
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+    /// u8 whether the lines tell the lengths (0 or 1); if 0 per record v length, if 1 and more than one stream occurs
+    /// per stream, in ascending order, v payload bytes; u8 grouped (0 or 1) and, if 1, per record u8 group; per
+    /// level v records. Version 1 has no byte for the lengths, which always follow.
+    pub(crate) fn encode(&self, lines_tell: bool, out: &mut Vec<u8>) {
         ids::encode(out, &self.ids);
         for runs in [&self.streams, &self.origins] {
             put_varint(out, runs.len() as u64);
@@ -94,27 +113,43 @@ impl Columns {
                 put_varint(out, u64::from(run.count));
             }
         }
-        self.lengths.iter().for_each(|&length| put_varint(out, u64::from(length)));
+        out.push(u8::from(lines_tell));
+        if lines_tell {
+            let sums = sum_by_stream(&self.streams, &self.lengths);
+            if sums.len() > 1 {
+                for (_, bytes) in sums {
+                    put_varint(out, bytes);
+                }
+            }
+        } else {
+            self.lengths.iter().for_each(|&length| put_varint(out, u64::from(length)));
+        }
         out.push(u8::from(!self.groups.is_empty()));
         out.extend_from_slice(&self.groups);
         self.levels.iter().for_each(|&count| put_varint(out, u64::from(count)));
     }
 
     /// Reads columns that fill `bytes`. `Ok(None)` when they contradict the bounds or each other.
-    pub(crate) fn read(bytes: &[u8], bounds: Bounds) -> Result<Option<Columns>, CodecError> {
+    pub(crate) fn read(bytes: &[u8], bounds: Bounds<'_>) -> Result<Option<Columns>, CodecError> {
         let reader = &mut Reader::new(bytes);
         let Some(ids) = ids::read(reader, bounds.records)? else { return Ok(None) };
         let Some(streams) = read_runs(reader, bounds.records, bounds.streams)? else { return Ok(None) };
         let Some(origins) = read_runs(reader, bounds.records, bounds.origins)? else { return Ok(None) };
-        let mut lengths = Vec::with_capacity(bounds.records);
-        let mut raw_bytes = 0;
-        for _ in 0..bounds.records {
-            let length = reader.bounded("record length", RECORD_BYTES_MAX)?;
-            raw_bytes += length + 1;
-            lengths.push(length as u32);
-        }
+        let [lines_tell] = if bounds.version > 1 { reader.array("lengths")? } else { [0] };
+        let (mut lengths, mut stream_bytes) = (Vec::new(), Vec::new());
+        let payload_bytes = bounds.raw_bytes.checked_sub(bounds.records);
+        let sum = if lines_tell == 1 {
+            stream_bytes = read_stream_bytes(reader, &streams, payload_bytes.unwrap_or(0))?;
+            stream_bytes.iter().map(|&(_, bytes)| bytes as usize).sum()
+        } else {
+            lengths.reserve_exact(bounds.records);
+            for _ in 0..bounds.records {
+                lengths.push(reader.bounded("record length", RECORD_BYTES_MAX)? as u32);
+            }
+            lengths.iter().map(|&length| length as usize).sum()
+        };
         let [grouped] = reader.array("grouped")?;
-        if grouped > 1 || raw_bytes != bounds.raw_bytes {
+        if grouped > 1 || lines_tell > 1 || Some::<usize>(sum) != payload_bytes {
             return Ok(None);
         }
         let groups = reader.take(usize::from(grouped) * bounds.records, "groups")?.to_vec();
@@ -124,21 +159,56 @@ impl Columns {
         }
         reader.finish()?;
         let leveled: u32 = levels.iter().sum();
-        let columns = Columns { ids, streams, origins, lengths, groups, levels };
+        let columns = Columns { ids, streams, origins, lengths, stream_bytes, groups, levels };
         Ok((leveled as usize == bounds.records).then_some(columns))
     }
+}
+
+/// Payload bytes of each stream that occurs, in the order of their numbers.
+fn sum_by_stream(streams: &[Run], lengths: &[u32]) -> Vec<(u32, u64)> {
+    let mut sums: Vec<(u32, u64)> = numbers(streams).into_iter().map(|number| (number, 0)).collect();
+    let mut rest = lengths.iter();
+    for run in streams {
+        let bytes: u64 = rest.by_ref().take(run.count as usize).map(|&length| u64::from(length)).sum();
+        let place = sums.partition_point(|(number, _)| *number < run.index);
+        if let Some((_, sum)) = sums.get_mut(place) {
+            *sum += bytes;
+        }
+    }
+    sums
+}
+
+/// The streams that occur, each once.
+fn numbers(streams: &[Run]) -> Vec<u32> {
+    let mut numbers: Vec<u32> = streams.iter().map(|run| run.index).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}
+
+fn read_stream_bytes(
+    reader: &mut Reader<'_>,
+    streams: &[Run],
+    payload_bytes: usize,
+) -> Result<Vec<(u32, u64)>, CodecError> {
+    let numbers = numbers(streams);
+    if let [one] = numbers[..] {
+        return Ok(alloc::vec![(one, payload_bytes as u64)]);
+    }
+    let sum = |number| Ok((number, reader.bounded("payload bytes of a stream", payload_bytes)? as u64));
+    numbers.into_iter().map(sum).collect()
 }
 
 fn read_runs(
     reader: &mut Reader<'_>,
     records: usize,
-    indexes: usize,
+    numbers: &Numbers,
 ) -> Result<Option<Vec<Run>>, CodecError> {
     let count = reader.bounded("run count", records)?;
     let mut runs = Vec::with_capacity(count);
     let mut total = 0;
     for _ in 0..count {
-        let index = reader.bounded("number in a run", indexes.saturating_sub(1))? as u32;
+        let index = numbers.of(reader.bounded("number in a run", numbers.len().saturating_sub(1))? as u32);
         let count = reader.bounded("records of a run", records - total)? as u32;
         total += count as usize;
         runs.push(Run { index, count });
@@ -155,7 +225,7 @@ mod tests {
     proptest! {
         #[test]
         fn changed_or_cut_columns_never_panic_and_agree_with_their_bounds_when_accepted(
-            lengths in prop::collection::vec(0..300_u32, 1..60), grouped in any::<bool>(),
+            lengths in prop::collection::vec(0..300_u32, 1..60), grouped in any::<bool>(), lines_tell in any::<bool>(),
             at in any::<prop::sample::Index>(), value in any::<u8>(),
         ) {
             let records = lengths.len();
@@ -168,10 +238,18 @@ mod tests {
             if grouped { columns.groups = (0..records).map(|index| index as u8).collect(); }
             columns.levels[0] = records as u32;
             let raw_bytes = columns.lengths.iter().map(|&length| length as usize + 1).sum();
-            let bounds = Bounds { records, raw_bytes, streams: 12, origins: 2 };
+            let (streams, origins) = (Numbers::Same(12), Numbers::Same(2));
+            let bounds = Bounds { version: 2, records, raw_bytes, streams: &streams, origins: &origins };
             let mut bytes = Vec::new();
-            columns.encode(&mut bytes);
-            prop_assert_eq!(Columns::read(&bytes, bounds), Ok(Some(columns)));
+            columns.encode(lines_tell, &mut bytes);
+            let sums = columns.stream_bytes();
+            if lines_tell {
+                columns.lengths.clear();
+                columns.stream_bytes.clone_from(&sums);
+            }
+            let read = Columns::read(&bytes, bounds);
+            prop_assert_eq!(read.as_ref(), Ok(&Some(columns)));
+            prop_assert_eq!(read.unwrap().unwrap().stream_bytes(), sums);
             let at = at.index(bytes.len());
             prop_assert!(!matches!(Columns::read(&bytes[..at], bounds), Ok(Some(_))));
             bytes[at] = value;

@@ -21,8 +21,8 @@ pub const FOOTER_MAGIC: u32 = 0x184d_2a59;
 
 /// Length of the tail: the last bytes of every segment, within the footer frame.
 pub const TAIL_BYTES: usize = 32;
-/// The version that this crate writes.
-pub const VERSION: u32 = 1;
+/// The version that this crate writes; it reads all from 1 on.
+pub const VERSION: u32 = 2;
 const TAIL_MAGIC: [u8; 4] = [0x8e, b's', b'e', b'g'];
 
 /// Appends a skippable frame of several pieces.
@@ -57,7 +57,7 @@ pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
 /// | 4 | 4 | the same, decompressed |
 /// | 8 | 8 | length of the file |
 /// | 16 | 4 | footer sum: CRC-32C of the footer frame up to the tail, its header included |
-/// | 20 | 4 | version, 1 |
+/// | 20 | 4 | version, 1 or 2 |
 /// | 24 | 4 | tail sum: CRC-32C of the 24 bytes before |
 /// | 28 | 4 | magic: `8e` and `seg` |
 ///
@@ -68,6 +68,7 @@ pub(crate) struct Tail {
     pub(crate) footer_raw_bytes: u32,
     pub(crate) file_bytes: u64,
     pub(crate) footer_sum: u32,
+    pub(crate) version: u32,
 }
 
 impl Tail {
@@ -77,7 +78,7 @@ impl Tail {
         tail[4..8].copy_from_slice(&self.footer_raw_bytes.to_le_bytes());
         tail[8..16].copy_from_slice(&self.file_bytes.to_le_bytes());
         tail[16..20].copy_from_slice(&self.footer_sum.to_le_bytes());
-        tail[20..24].copy_from_slice(&VERSION.to_le_bytes());
+        tail[20..24].copy_from_slice(&self.version.to_le_bytes());
         let sum = crc32c::crc32c(&tail[..24]);
         tail[24..28].copy_from_slice(&sum.to_le_bytes());
         tail[28..].copy_from_slice(&TAIL_MAGIC);
@@ -92,14 +93,16 @@ impl Tail {
             return Err(SegmentError::Tail);
         }
         // The version counts only when the sum holds: a damaged tail is not another version.
-        if u32_at(tail, 20) != VERSION {
-            return Err(SegmentError::Version(u32_at(tail, 20)));
+        let version = u32_at(tail, 20);
+        if !(1..=VERSION).contains(&version) {
+            return Err(SegmentError::Version(version));
         }
         Ok(Tail {
             footer_bytes: u32_at(tail, 0),
             footer_raw_bytes: u32_at(tail, 4),
             file_bytes: u64::from(u32_at(tail, 8)) | u64::from(u32_at(tail, 12)) << 32,
             footer_sum: u32_at(tail, 16),
+            version,
         })
     }
 }
@@ -143,7 +146,13 @@ mod tests {
 
     #[test]
     fn a_tail_round_trips_and_any_flip_is_seen() {
-        let tail = Tail { footer_bytes: 7, footer_raw_bytes: 70, file_bytes: 1 << 33 | 5, footer_sum: 9 };
+        let tail = Tail {
+            footer_bytes: 7,
+            footer_raw_bytes: 70,
+            file_bytes: 1 << 33 | 5,
+            footer_sum: 9,
+            version: 2,
+        };
         let bytes = tail.encode();
         assert_eq!(Tail::read(&bytes), Ok(tail));
         for bit in 0..TAIL_BYTES * 8 {
@@ -152,9 +161,9 @@ mod tests {
             assert!(Tail::read(&changed).is_err(), "{bit}");
         }
         let mut later = bytes;
-        later[20] = 2;
+        later[20] = 3;
         let sum = crc32c::crc32c(&later[..24]).to_le_bytes();
         later[24..28].copy_from_slice(&sum);
-        assert_eq!(Tail::read(&later), Err(SegmentError::Version(2)));
+        assert_eq!(Tail::read(&later), Err(SegmentError::Version(3)));
     }
 }

@@ -64,7 +64,7 @@ pub enum SegmentError {
     #[error("the tail is damaged: its checksum does not match")]
     Tail,
     /// A version that this program does not know.
-    #[error("segment version {0}, this program reads version {version}", version = crate::envelope::VERSION)]
+    #[error("segment version {0}, this program reads versions up to {version}", version = crate::envelope::VERSION)]
     Version(u32),
     /// Bytes are missing or follow.
     #[error("the file has {got} bytes, its tail says {expected}")]

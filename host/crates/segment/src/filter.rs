@@ -1,12 +1,13 @@
 //! The filter of a block or of a part of a segment: which words certainly do not occur.
 
-use alloc::vec::Vec;
-
+use weir_record::RecordId;
 use weir_record::codec::{CodecError, Reader};
 use weir_record::limits::SEGMENT_FILTER_BYTES_MAX;
 
-use crate::fuse::{Shape, build};
-use crate::token::{hash, is_word};
+use crate::error::Damage;
+use crate::fuse::Shape;
+use crate::pages::{PagedFilter, Pages};
+use crate::token::{hash, is_filtered, is_word};
 
 /// A filter, read in place.
 #[derive(Debug, Clone, Copy)]
@@ -20,29 +21,18 @@ enum Kind<'a> {
     All,
     /// There is no word at all.
     Nothing,
+    /// Of version 1: a byte each.
     Fuse(Shape, &'a [u8]),
-}
-
-/// Appends the filter of the words with these hashes, of which none is 0 and none occurs twice.
-///
-/// No bytes: any word may occur. Otherwise seed (8, little-endian), bits of a segment (u8), zero (3), number
-/// of starting segments (4, little-endian), then (starting segments + 2) << bits fingerprints of one byte.
-/// Without starting segments there is no fingerprint and no word.
-pub(crate) fn encode(out: &mut Vec<u8>, hashes: &[u64]) {
-    if hashes.is_empty() {
-        out.extend_from_slice(&[0; 16]);
-        return;
-    }
-    // Without a filter nothing is skipped and nothing is missed.
-    let Some((shape, prints)) = build(hashes) else { return };
-    out.extend_from_slice(&shape.seed.to_le_bytes());
-    out.extend_from_slice(&[shape.segment_bits as u8, 0, 0, 0]);
-    out.extend_from_slice(&shape.segments.to_le_bytes());
-    out.extend_from_slice(&prints);
+    /// Of version 2, checked.
+    Paged(Pages, &'a [u8]),
 }
 
 impl<'a> Filter<'a> {
-    /// A filter that fills `bytes`. `None` when they make none.
+    /// A filter of version 1 that fills `bytes`. `None` when they make none.
+    ///
+    /// No bytes: any word may occur. Otherwise seed (8, little-endian), bits of a segment (u8), zero (3), number
+    /// of starting segments (4, little-endian), then (starting segments + 2) << bits fingerprints of one byte.
+    /// Without starting segments there is no fingerprint and no word.
     pub fn read(bytes: &'a [u8]) -> Result<Option<Filter<'a>>, CodecError> {
         if bytes.is_empty() {
             return Ok(Some(Filter { kind: Kind::All }));
@@ -65,10 +55,23 @@ impl<'a> Filter<'a> {
         Ok((shape.len() == prints.len()).then_some(Filter { kind: Kind::Fuse(shape, prints) }))
     }
 
-    /// Whether a whole word may occur, in whatever ASCII case; `false` is certain, `true` wrong for about one
-    /// absent word in 256. What is not one word cannot be judged, and may occur.
+    /// A filter of version 2, of all of its pages.
+    pub(crate) fn paged(filter: PagedFilter, bytes: &'a [u8], salt: RecordId) -> Result<Filter<'a>, Damage> {
+        let kind = match filter {
+            PagedFilter::Open => Kind::All,
+            PagedFilter::Empty => Kind::Nothing,
+            PagedFilter::Fuse(pages) => {
+                pages.check(bytes, salt)?;
+                Kind::Paged(pages, bytes)
+            }
+        };
+        Ok(Filter { kind })
+    }
+
+    /// Whether a whole word may occur, in whatever ASCII case; `false` is certain, `true` wrong for a few absent
+    /// words. What is not one word, or not [filtered](is_filtered), cannot be judged and may occur.
     pub fn may_contain_word(&self, word: &[u8]) -> bool {
-        if word.is_empty() || !word.iter().copied().all(is_word) {
+        if !is_filtered(word) || !word.iter().copied().all(is_word) {
             return true;
         }
         self.may_contain_hash(hash(word))
@@ -79,6 +82,7 @@ impl<'a> Filter<'a> {
         match self.kind {
             Kind::All => true,
             Kind::Nothing => false,
+            Kind::Paged(pages, bytes) => pages.may_contain_hash(bytes, hash),
             Kind::Fuse(shape, prints) => {
                 let ([a, b, c], print) = shape.places(hash.max(1));
                 prints[a] ^ prints[b] ^ prints[c] == print
@@ -90,7 +94,23 @@ impl<'a> Filter<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuse::build;
     use alloc::format;
+    use alloc::vec::Vec;
+
+    /// As version 1 wrote it.
+    fn encode(out: &mut Vec<u8>, hashes: &[u64]) {
+        if hashes.is_empty() {
+            out.extend_from_slice(&[0; 16]);
+            return;
+        }
+        // Without a filter nothing is skipped and nothing is missed.
+        let Some((shape, prints)) = build(hashes) else { return };
+        out.extend_from_slice(&shape.seed.to_le_bytes());
+        out.extend_from_slice(&[shape.segment_bits as u8, 0, 0, 0]);
+        out.extend_from_slice(&shape.segments.to_le_bytes());
+        out.extend_from_slice(&prints);
+    }
 
     #[test]
     fn no_word_is_missed_and_few_others_are_found() {
@@ -109,8 +129,8 @@ mod tests {
     fn no_words_and_no_filter_are_two_things() {
         let mut bytes = Vec::new();
         encode(&mut bytes, &[]);
-        assert!(!Filter::read(&bytes).unwrap().unwrap().may_contain_word(b"a"));
-        assert!(Filter::read(&[]).unwrap().unwrap().may_contain_word(b"a"));
+        assert!(!Filter::read(&bytes).unwrap().unwrap().may_contain_word(b"word"));
+        assert!(Filter::read(&[]).unwrap().unwrap().may_contain_word(b"word"));
     }
 
     #[test]

@@ -12,22 +12,28 @@ use weir_record::{RecordId, Stream};
 use zstd::zstd_safe::{CCtx, DCtx};
 
 use crate::directory::{self, BlockEntry, PartEntry};
-use crate::envelope::{FOOTER_MAGIC, FRAME_HEADER_BYTES, TAIL_BYTES, Tail, compress, decompress, frame_body};
+use crate::envelope::{
+    FOOTER_MAGIC, FRAME_HEADER_BYTES, TAIL_BYTES, Tail, VERSION, compress, decompress, frame_body,
+};
 use crate::error::{Damage, SegmentError, WriteError};
 use crate::level::LEVELS;
 use crate::lineage::{self, Origin};
 use crate::name::SegmentName;
+use crate::section::{self, Section};
 use crate::unit::Unit;
 
 /// Everything about a segment but its records and filters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Footer {
+    pub(crate) version: u32,
     pub(crate) unit: Unit,
+    pub(crate) zstd_level: u8,
     pub(crate) records: u64,
     pub(crate) payload_bytes: u64,
     pub(crate) levels: [u64; LEVELS],
     pub(crate) streams: Vec<Stream>,
     pub(crate) lineage: Vec<Origin>,
+    pub(crate) sections: Vec<Section>,
     pub(crate) blocks: Vec<BlockEntry>,
     pub(crate) parts: Vec<PartEntry>,
     pub(crate) file_bytes: u64,
@@ -78,7 +84,7 @@ impl Footer {
         let mut zstd = DCtx::try_create().ok_or(SegmentError::Memory)?;
         decompress(&mut zstd, packed, tail.footer_raw_bytes as usize, &mut raw)
             .map_err(|why| broken(Damage::Zstd(why)))?;
-        let footer = Footer::read(&raw, offset).map_err(|error| broken(error.into()))?;
+        let footer = Footer::read(&raw, tail.version, offset).map_err(|error| broken(error.into()))?;
         let mut footer =
             footer.ok_or_else(|| broken(Damage::Contradiction("its fields contradict each other")))?;
         footer.file_bytes = file_bytes;
@@ -89,7 +95,8 @@ impl Footer {
     /// Appends the footer frame, which begins at `offset` of the file.
     ///
     /// Its body is a zstd frame and the tail. Decompressed, in order: unit; records, payload bytes (v each);
-    /// per level v records; v stream count, per stream v length and its canonical form; lineage; directory.
+    /// per level v records; from version 2 on the lowest level of zstd of its blocks (u8); v stream count, per
+    /// stream v length and its canonical form; lineage; from version 2 on sections; directory.
     pub(crate) fn encode(
         &mut self,
         offset: u64,
@@ -102,6 +109,7 @@ impl Footer {
         put_varint(&mut raw, self.records);
         put_varint(&mut raw, self.payload_bytes);
         self.levels.iter().for_each(|&count| put_varint(&mut raw, count));
+        raw.push(self.zstd_level);
         put_varint(&mut raw, self.streams.len() as u64);
         let mut stream_bytes = Vec::new();
         for stream in &self.streams {
@@ -111,6 +119,7 @@ impl Footer {
             raw.extend_from_slice(&stream_bytes);
         }
         lineage::encode(&mut raw, &self.lineage);
+        section::encode(&mut raw, &self.sections);
         directory::encode(&mut raw, &self.blocks, &self.parts);
         assert!(raw.len() <= SEGMENT_FOOTER_BYTES_MAX, "the limits of a segment bound its footer");
 
@@ -126,13 +135,14 @@ impl Footer {
             footer_raw_bytes: raw.len() as u32,
             file_bytes: self.file_bytes,
             footer_sum: crc32c::crc32c(&out[at..]),
+            version: VERSION,
         };
         out.extend_from_slice(&tail.encode());
         self.digest = name_digest(&out[at..]);
         Ok(())
     }
 
-    fn read(raw: &[u8], offset: u64) -> Result<Option<Footer>, CodecError> {
+    fn read(raw: &[u8], version: u32, offset: u64) -> Result<Option<Footer>, CodecError> {
         let reader = &mut Reader::new(raw);
         let Some(unit) = Unit::read(reader)? else { return Ok(None) };
         let records = reader.varint("records")?;
@@ -141,6 +151,7 @@ impl Footer {
         for count in &mut levels {
             *count = reader.varint("records of a level")?;
         }
+        let zstd_level = if version > 1 { reader.array::<1>("level of zstd")?[0] } else { 0 };
         let count = reader.bounded("stream count", SEGMENT_STREAMS_MAX)?;
         let mut streams = Vec::with_capacity(count.min(reader.rest().len() / 4));
         let mut stream_bytes = 0;
@@ -150,7 +161,15 @@ impl Footer {
             streams.push(decode_stream(stream)?);
         }
         let Some(lineage) = lineage::read(reader)? else { return Ok(None) };
-        let Some((blocks, parts, end)) = directory::read(reader)? else { return Ok(None) };
+        let (streams_len, origins) = (streams.len(), lineage.len());
+        let mut sections = None;
+        if version > 1 {
+            let Some(read) = section::read(reader, streams_len, origins)? else { return Ok(None) };
+            sections = Some(read);
+        }
+        let Some((blocks, parts, end)) = directory::read(reader, version)? else { return Ok(None) };
+        let sections =
+            sections.unwrap_or_else(|| alloc::vec![Section::only(blocks.len(), streams_len, origins)]);
         reader.finish()?;
         let sum = |counts: &mut dyn Iterator<Item = u64>| {
             let mut counts = counts;
@@ -160,22 +179,36 @@ impl Footer {
             && sum(&mut blocks.iter().map(|block| u64::from(block.payload_bytes))) == Some(payload_bytes)
             && sum(&mut lineage.iter().map(|origin| origin.count)) == Some(records)
             && sum(&mut levels.into_iter()) == Some(records);
-        let in_unit = blocks.first().is_some_and(|block| unit.holds(block.low))
-            && blocks.last().is_some_and(|block| unit.holds(block.high));
+        let in_unit = blocks.iter().all(|block| unit.holds(block.low) && unit.holds(block.high));
+        let is_in_order = are_in_order(&sections, &blocks, &parts);
         let footer = Footer {
+            version,
             unit,
+            zstd_level,
             records,
             payload_bytes,
             levels,
             streams,
             lineage,
+            sections,
             blocks,
             parts,
             file_bytes: 0,
             digest: 0,
         };
-        let fits = sums_fit && in_unit && end == offset && stream_bytes <= SEGMENT_STREAM_BYTES_MAX;
+        let fits =
+            sums_fit && in_unit && is_in_order && end == offset && stream_bytes <= SEGMENT_STREAM_BYTES_MAX;
         Ok(fits.then_some(footer))
+    }
+
+    /// Version of the format.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The lowest level of zstd that one of its blocks was compressed with; 0 when it is not known (version 1).
+    pub fn zstd_level(&self) -> i32 {
+        i32::from(self.zstd_level)
     }
 
     /// The unit of all records.
@@ -208,7 +241,12 @@ impl Footer {
         &self.lineage
     }
 
-    /// The blocks, in the order of their ids and of their places.
+    /// The sections, of which at least one and in the order of their blocks.
+    pub fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+
+    /// The blocks, in the order of their places; within a [`Section`] also of their ids.
     pub fn blocks(&self) -> &[BlockEntry] {
         &self.blocks
     }
@@ -220,8 +258,13 @@ impl Footer {
 
     /// The lowest and the highest id.
     pub fn id_range(&self) -> (RecordId, RecordId) {
-        let low = self.blocks.first().map_or(RecordId::MIN, |block| block.low);
-        (low, self.blocks.last().map_or(RecordId::MIN, |block| block.high))
+        let ends = self.sections.iter().filter_map(|section| {
+            let blocks = &self.blocks[section.blocks.clone()];
+            Some((blocks.first()?.low, blocks.last()?.high))
+        });
+        let wider =
+            |(low, high): (RecordId, RecordId), (a, b): (RecordId, RecordId)| (low.min(a), high.max(b));
+        ends.reduce(wider).unwrap_or((RecordId::MIN, RecordId::MIN))
     }
 
     /// Length of the file.
@@ -236,6 +279,23 @@ impl Footer {
     }
 }
 
+/// Whether sections cover all blocks, no part lies in two of them, and the ids of blocks in each go up.
+fn are_in_order(sections: &[Section], blocks: &[BlockEntry], parts: &[PartEntry]) -> bool {
+    let covered = sections.last().is_some_and(|section| section.blocks.end == blocks.len());
+    let apart = || {
+        sections.iter().all(|section| {
+            let end = parts.partition_point(|part| part.blocks.end < section.blocks.end);
+            parts.get(end).is_some_and(|part| part.blocks.end == section.blocks.end)
+        })
+    };
+    let ascend = || {
+        sections
+            .iter()
+            .all(|section| blocks[section.blocks.clone()].windows(2).all(|pair| pair[0].high <= pair[1].low))
+    };
+    covered && apart() && ascend()
+}
+
 /// See [`SegmentName`].
 fn name_digest(frame: &[u8]) -> u64 {
     let digest = Sha256::digest(frame);
@@ -248,33 +308,39 @@ mod tests {
     use crate::block::{Block, Decoder};
     use alloc::vec;
 
-    const FIXTURE: &[u8] = include_bytes!("../fixtures/v1.zst");
+    const FIXTURES: [&[u8]; 2] = [include_bytes!("../fixtures/v1.zst"), include_bytes!("../fixtures/v2.zst")];
 
-    /// The fixture's footer, decompressed, and where its frame begins.
-    fn raw() -> (Vec<u8>, usize) {
-        let (before, tail) = FIXTURE.split_last_chunk::<TAIL_BYTES>().unwrap();
+    /// A fixture's footer, decompressed, its version, and where its frame begins.
+    fn raw(fixture: &[u8]) -> (Vec<u8>, u32, usize) {
+        let (before, tail) = fixture.split_last_chunk::<TAIL_BYTES>().unwrap();
         let tail = Tail::read(tail).unwrap();
         let packed = &before[before.len() - tail.footer_bytes as usize..];
         let mut raw = Vec::new();
         decompress(&mut DCtx::create(), packed, tail.footer_raw_bytes as usize, &mut raw).unwrap();
-        (raw, before.len() - packed.len() - FRAME_HEADER_BYTES)
+        (raw, tail.version, before.len() - packed.len() - FRAME_HEADER_BYTES)
     }
 
     #[test]
     fn a_forged_footer_whose_sums_hold_is_refused_or_harmless() {
-        let (raw, offset) = raw();
+        for fixture in FIXTURES {
+            forge(fixture);
+        }
+    }
+
+    fn forge(fixture: &[u8]) {
+        let (raw, version, offset) = raw(fixture);
         let mut accepted = 0;
         for bit in 0..raw.len() * 8 {
             let mut forged = raw.clone();
             forged[bit / 8] ^= 1 << (bit % 8);
-            let Ok(Some(footer)) = Footer::read(&forged, offset as u64) else { continue };
+            let Ok(Some(footer)) = Footer::read(&forged, version, offset as u64) else { continue };
             accepted += 1;
             assert!(footer.blocks.iter().all(|block| block.range().end <= offset as u64));
             assert!(footer.parts.iter().all(|part| part.range.end <= offset as u64));
             let (mut decoder, mut block) = (Decoder::new().unwrap(), Block::new());
             for (index, entry) in footer.blocks.iter().enumerate() {
                 let range = entry.range().start as usize..entry.range().end as usize;
-                if decoder.block(&footer, index, &FIXTURE[range], &mut block).is_ok() {
+                if decoder.block(&footer, index, &fixture[range], &mut block).is_ok() {
                     assert_eq!(block.records().count(), entry.records as usize);
                 }
             }
@@ -284,16 +350,26 @@ mod tests {
 
     #[test]
     fn a_footer_cut_off_anywhere_is_refused() {
-        let (raw, offset) = raw();
-        for bytes in 0..raw.len() {
-            assert!(!matches!(Footer::read(&raw[..bytes], offset as u64), Ok(Some(_))), "{bytes}");
+        for fixture in FIXTURES {
+            let (raw, version, offset) = raw(fixture);
+            for bytes in 0..raw.len() {
+                assert!(
+                    !matches!(Footer::read(&raw[..bytes], version, offset as u64), Ok(Some(_))),
+                    "{bytes}"
+                );
+            }
         }
     }
 
     #[test]
     fn a_file_of_any_length_that_ends_with_a_sound_tail_is_refused() {
-        let lying =
-            Tail { footer_bytes: u32::MAX, footer_raw_bytes: u32::MAX, file_bytes: 1 << 40, footer_sum: 0 };
+        let lying = Tail {
+            footer_bytes: u32::MAX,
+            footer_raw_bytes: u32::MAX,
+            file_bytes: 1 << 40,
+            footer_sum: 0,
+            version: 2,
+        };
         let mut file = vec![0; 100];
         file.extend_from_slice(&lying.encode());
         assert!(matches!(Footer::open(&file, 132), Err(SegmentError::FileBytes { .. })));

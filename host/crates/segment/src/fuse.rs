@@ -79,9 +79,11 @@ pub(crate) fn build(keys: &[u64]) -> Option<(Shape, Vec<u8>)> {
 
 /// Finds an order of the keys in which each has a place of its own when its turn comes.
 struct Peeling {
-    /// Per place: how many keys lie on it, and all of them under exclusive or.
-    counts: Vec<u32>,
-    keys: Vec<u64>,
+    /// Per place: all keys that lie on it under exclusive or, and how many they are.
+    slots: Vec<(u64, u32)>,
+    /// The keys by the stretch of the filter that they begin in, so that each stretch is worked on while it is in
+    /// the cache.
+    sorted: Vec<u64>,
     /// Places with one key.
     lonely: Vec<u32>,
     /// Keys and the place each had alone, in the order in which they were taken off.
@@ -91,41 +93,59 @@ struct Peeling {
 impl Peeling {
     fn new(places: usize, keys: usize) -> Peeling {
         Peeling {
-            counts: vec![0; places],
-            keys: vec![0; places],
+            slots: vec![(0, 0); places],
+            sorted: vec![0; keys],
             lonely: Vec::new(),
             order: Vec::with_capacity(keys),
         }
     }
 
     fn peel(&mut self, shape: Shape, keys: &[u64]) -> bool {
-        self.counts.fill(0);
-        self.keys.fill(0);
+        self.slots.fill((0, 0));
         self.order.clear();
-        for &key in keys {
+        self.sort(shape, keys);
+        for &key in &self.sorted {
             for place in shape.places(key).0 {
-                self.counts[place] += 1;
-                self.keys[place] ^= key;
+                let (keys, count) = &mut self.slots[place];
+                *keys ^= key;
+                *count += 1;
             }
         }
-        let alone = |(place, &count): (usize, &u32)| (count == 1).then_some(place as u32);
+        let alone = |(place, &(_, count)): (usize, &(u64, u32))| (count == 1).then_some(place as u32);
         self.lonely.clear();
-        self.lonely.extend(self.counts.iter().enumerate().filter_map(alone));
+        self.lonely.extend(self.slots.iter().enumerate().filter_map(alone));
         while let Some(place) = self.lonely.pop() {
-            if self.counts[place as usize] != 1 {
-                continue;
-            }
-            let key = self.keys[place as usize];
+            let (key, 1) = self.slots[place as usize] else { continue };
             self.order.push((key, place));
             for other in shape.places(key).0 {
-                self.counts[other] -= 1;
-                self.keys[other] ^= key;
-                if self.counts[other] == 1 {
+                let (keys, count) = &mut self.slots[other];
+                *keys ^= key;
+                *count -= 1;
+                if *count == 1 {
                     self.lonely.push(other as u32);
                 }
             }
         }
         self.order.len() == keys.len()
+    }
+
+    /// Sorts the keys by the 256th of the filter that their first place lies in.
+    fn sort(&mut self, shape: Shape, keys: &[u64]) {
+        let shift = (shape.len().next_power_of_two().ilog2()).saturating_sub(8);
+        let stretch = |key: u64| (shape.places(key).0[0] >> shift) & 0xff;
+        let mut next = [0_usize; 256];
+        for &key in keys {
+            next[stretch(key)] += 1;
+        }
+        let mut from = 0;
+        for place in &mut next {
+            (*place, from) = (from, from + *place);
+        }
+        for &key in keys {
+            let place = &mut next[stretch(key)];
+            self.sorted[*place] = key;
+            *place += 1;
+        }
     }
 
     /// The last key taken off is set first: its place is touched by no key set after it.

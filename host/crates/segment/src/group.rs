@@ -36,6 +36,52 @@ pub(crate) fn starts(lengths: &[u32], groups: &[u8]) -> Vec<u32> {
     lengths.iter().enumerate().map(place).collect()
 }
 
+/// The same where the lines themselves tell their lengths, each being one line of `arena`: starts and payload
+/// bytes in the order of the ids. `None` when there are not as many lines as records.
+pub(crate) fn starts_of_lines(
+    arena: &[u8],
+    records: usize,
+    groups: &[u8],
+    starts: &mut Vec<u32>,
+    lengths: &mut Vec<u32>,
+) -> Option<()> {
+    starts.clear();
+    lengths.clear();
+    let mut start = 0;
+    let lines = memchr::memchr_iter(b'\n', arena).map(|end| {
+        let line = (start, end as u32 - start);
+        start = end as u32 + 1;
+        line
+    });
+    if groups.is_empty() {
+        lines.for_each(|(start, length)| {
+            starts.push(start);
+            lengths.push(length);
+        });
+    } else {
+        let lines: Vec<(u32, u32)> = lines.collect();
+        let mut next = [0_u32; 256];
+        for &group in groups {
+            next[usize::from(group)] += 1;
+        }
+        let mut from = 0;
+        for place in &mut next {
+            (*place, from) = (from, from + *place);
+        }
+        for &group in groups {
+            let place = &mut next[usize::from(group)];
+            let (start, length) = *lines.get(*place as usize)?;
+            *place += 1;
+            starts.push(start);
+            lengths.push(length);
+        }
+        if lines.len() != records {
+            return None;
+        }
+    }
+    (starts.len() == records && start as usize == arena.len()).then_some(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +91,22 @@ mod tests {
         assert_eq!(starts(&[1, 2, 3], &[]), [0, 2, 5]);
         assert_eq!(starts(&[1, 2, 3], &[9, 0, 9]), [3, 0, 5]);
         assert_eq!(starts(&[], &[]), []);
+    }
+
+    #[test]
+    fn lines_tell_where_they_lie() {
+        let (mut at, mut lengths) = (vec![], vec![]);
+        let mut told = |arena: &[u8], records, groups: &[u8]| {
+            starts_of_lines(arena, records, groups, &mut at, &mut lengths)
+                .map(|()| (at.clone(), lengths.clone()))
+        };
+        assert_eq!(told(b"a\nbb\nccc\n", 3, &[]), Some((vec![0, 2, 5], vec![1, 2, 3])));
+        assert_eq!(told(b"bb\na\nccc\n", 3, &[9, 0, 9]), Some((vec![3, 0, 5], vec![1, 2, 3])));
+        assert_eq!(told(b"\n", 1, &[]), Some((vec![0], vec![0])));
+        for (arena, records) in [(&b"a\nb"[..], 1), (b"a\nb\n", 1), (b"a\n", 2), (b"", 1)] {
+            assert_eq!(told(arena, records, &[]), None, "{arena:?}");
+            assert_eq!(told(arena, records, &vec![0; records]), None, "{arena:?}");
+        }
     }
 
     #[test]

@@ -7,18 +7,18 @@ use weir_record::limits::SEGMENT_BLOCK_RECORDS_MAX;
 use zstd::zstd_safe::CCtx;
 
 use crate::columns::{Columns, push_run};
-use crate::directory::BlockEntry;
+use crate::directory::{BlockEntry, FilterEntry};
 use crate::envelope::{FRAME_HEADER_BYTES, SIDE_MAGIC, compress, put_frame};
 use crate::error::WriteError;
-use crate::filter;
 use crate::group::{shape_of, starts};
 use crate::level::{HEAD_BYTES, LEVELS, Level};
-use crate::token::{hash_at, words};
+use crate::pages::{BLOCK_WIDTH, PagedFilter};
+use crate::token::{hash_at, is_filtered, words};
 use crate::token_set::TokenSet;
 
 /// Length of a side frame's head.
 ///
-/// The body of a side frame is the head, the filter (see [`filter::encode`]), and the columns as a zstd frame
+/// The body of a side frame is the head, the filter (see [`PagedFilter`]), and the columns as a zstd frame
 /// (see [`Columns::encode`]). The head, in order, all numbers 4 bytes, little-endian: bytes of the zstd frame
 /// before it; its raw bytes; records; filter bytes; columns bytes; columns bytes decompressed; raw sum;
 /// filter sum; columns sum; head sum. The sums are CRC-32C: of the lines decompressed, of the filter, of the
@@ -84,7 +84,9 @@ impl Pending {
         }
         let mut level = Level::of_prefix(payload);
         for (start, end) in words(payload) {
-            self.words.insert(hash_at(payload, start, end));
+            if is_filtered(&payload[start..end]) {
+                self.words.insert(hash_at(payload, start, end));
+            }
             if level.is_none() && end <= HEAD_BYTES {
                 level = Level::of_word(payload, start, end);
             }
@@ -113,9 +115,12 @@ impl Pending {
         let data_sum = crc32c::crc32c(&out[at..]);
 
         self.filter.clear();
-        filter::encode(&mut self.filter, self.words.members());
+        let low = self.columns.ids.first().copied().unwrap_or(RecordId::MIN);
+        let filter = PagedFilter::build(self.words.members(), BLOCK_WIDTH, low, &mut self.filter);
         self.raw_columns.clear();
-        self.columns.encode(&mut self.raw_columns);
+        // Every payload ends with a newline; when there are no others, the lines tell their lengths.
+        let lines_tell = memchr::memchr_iter(b'\n', lines).count() == self.columns.ids.len();
+        self.columns.encode(lines_tell, &mut self.raw_columns);
         self.packed_columns.clear();
         compress(zstd, &self.raw_columns, level, &mut self.packed_columns, &mut self.scratch)?;
         let records = self.columns.ids.len() as u32;
@@ -138,7 +143,6 @@ impl Pending {
         head[HEAD - 4..].copy_from_slice(&head_sum.to_le_bytes());
         let side_at = out.len();
         put_frame(out, SIDE_MAGIC, &[&head, &self.filter, &self.packed_columns]);
-        let low = self.columns.ids.first().copied().unwrap_or(RecordId::MIN);
         let high = self.columns.ids.last().copied().unwrap_or(RecordId::MIN);
         debug_assert!(out.len() - side_at >= FRAME_HEADER_BYTES + HEAD);
         let entry = BlockEntry {
@@ -151,6 +155,8 @@ impl Pending {
             high,
             data_sum,
             side_sum: crc32c::crc32c(&out[side_at..]),
+            levels: Some(self.columns.levels),
+            filter: FilterEntry::Paged(filter),
         };
         self.columns.clear();
         self.arena.clear();

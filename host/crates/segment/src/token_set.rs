@@ -3,22 +3,32 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+/// How many hashes are remembered where they are found at once: most words of a line were in the lines before.
+const RECENT: usize = 1024;
+
 /// Open addressing with linear probing; hashes are their own places.
 #[derive(Debug)]
 pub(crate) struct TokenSet {
     /// 0 is an empty slot. Its length is a power of two.
     slots: Vec<u64>,
     members: Vec<u64>,
+    /// Members, by their top bits; small enough for the fastest cache.
+    recent: Vec<u64>,
 }
 
 impl TokenSet {
     pub(crate) fn new() -> TokenSet {
-        TokenSet { slots: vec![0; 1 << 12], members: Vec::new() }
+        TokenSet { slots: vec![0; 1 << 12], members: Vec::new(), recent: vec![0; RECENT] }
     }
 
     /// Adds one. A hash of 0 counts as 1, here as in the filter.
     pub(crate) fn insert(&mut self, hash: u64) {
         let hash = hash.max(1);
+        let recent = &mut self.recent[hash as usize >> 20 & (RECENT - 1)];
+        if *recent == hash {
+            return;
+        }
+        *recent = hash;
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
         loop {
@@ -60,6 +70,7 @@ impl TokenSet {
         }
         self.slots.fill(0);
         self.members.clear();
+        self.recent.fill(0);
     }
 }
 

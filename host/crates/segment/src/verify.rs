@@ -8,7 +8,7 @@ use crate::directory::BlockEntry;
 use crate::error::{Damage, Half, SegmentError};
 use crate::footer::Footer;
 use crate::lineage::{DigestBuilder, StreamDigest};
-use crate::token::{hash_at, words};
+use crate::token::{hash_at, is_filtered, words};
 
 /// Checks a segment block by block, in order, and the digests of its lineage at the end. Goes on after damage.
 pub struct Verifier<'a> {
@@ -59,7 +59,9 @@ impl<'a> Verifier<'a> {
         for record in self.block.records() {
             let digest = &mut self.digests[record.origin as usize];
             digest.add(record.id, &self.streams[record.stream as usize], record.payload);
-            let mut found = words(record.payload).map(|(start, end)| hash_at(record.payload, start, end));
+            let mut found = words(record.payload)
+                .filter(|&(start, end)| is_filtered(&record.payload[start..end]))
+                .map(|(start, end)| hash_at(record.payload, start, end));
             all_found &= found.all(|hash| filter.may_contain_hash(hash));
         }
         if all_found {

@@ -12,14 +12,15 @@ use weir_record::limits::{
 use weir_record::{RecordId, Stream};
 use zstd::zstd_safe::CCtx;
 
-use crate::directory::{BlockEntry, PartEntry};
-use crate::envelope::{PART_MAGIC, put_frame};
+use crate::directory::{BlockEntry, FilterEntry, PartEntry};
+use crate::envelope::{PART_MAGIC, VERSION, put_frame};
 use crate::error::WriteError;
-use crate::filter;
 use crate::footer::Footer;
 use crate::level::LEVELS;
 use crate::lineage::{DigestBuilder, Origin, OriginFlags, OriginName, StreamDigest};
+use crate::pages::{PART_WIDTH, PagedFilter};
 use crate::pending::Pending;
+use crate::section::Section;
 use crate::token_set::TokenSet;
 use crate::unit::Unit;
 
@@ -27,9 +28,10 @@ use crate::unit::Unit;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Grouping {
     /// As their ids: other tools print them in order.
-    #[default]
     Order,
-    /// Lines of one shape side by side: smaller, and out of order within a block for other tools.
+    /// Lines of one shape side by side: smaller, quicker to compress, and out of order within a block for other
+    /// tools.
+    #[default]
     Shape,
 }
 
@@ -46,7 +48,7 @@ pub struct WriterOptions {
 
 impl Default for WriterOptions {
     fn default() -> WriterOptions {
-        WriterOptions { level: 1, block_bytes: SEGMENT_BLOCK_BYTES_DEFAULT, grouping: Grouping::Order }
+        WriterOptions { level: 1, block_bytes: SEGMENT_BLOCK_BYTES_DEFAULT, grouping: Grouping::default() }
     }
 }
 
@@ -191,13 +193,17 @@ impl Writer {
             count: digest.count(),
             digest: digest.finish(),
         };
+        let sections = alloc::vec![Section::only(self.blocks.len(), self.streams.len(), self.origins.len())];
         let mut footer = Footer {
+            version: VERSION,
             unit: self.unit,
+            zstd_level: self.options.level as u8,
             records: self.blocks.iter().map(|block| u64::from(block.records)).sum(),
             payload_bytes: self.payload_bytes,
             levels: self.levels,
             streams: self.streams.into_iter().map(|(stream, _)| stream).collect(),
             lineage: self.origins.into_iter().map(origin).collect(),
+            sections,
             blocks: self.blocks,
             parts: self.parts,
             file_bytes: 0,
@@ -230,14 +236,14 @@ impl Writer {
 
     fn end_part(&mut self, out: &mut Vec<u8>) {
         let blocks = self.part_first_block..self.blocks.len();
-        let mut part = PartEntry { blocks, range: self.offset..self.offset, sum: 0 };
-        if part.blocks.is_empty() {
-            return;
-        }
+        let Some(first) = self.blocks.get(blocks.start) else { return };
+        let open = FilterEntry::Paged(PagedFilter::Open);
+        let mut part = PartEntry { blocks, range: self.offset..self.offset, sum: 0, filter: open };
         if part.blocks.len() > 1 {
             let at = out.len();
             let mut bytes = Vec::new();
-            filter::encode(&mut bytes, self.part_words.members());
+            let filter = PagedFilter::build(self.part_words.members(), PART_WIDTH, first.low, &mut bytes);
+            part.filter = FilterEntry::Paged(filter);
             put_frame(out, PART_MAGIC, &[&bytes]);
             part.range.end += (out.len() - at) as u64;
             part.sum = crc32c::crc32c(&out[at..]);

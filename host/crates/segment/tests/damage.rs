@@ -81,13 +81,13 @@ fn damage_in_one_block_leaves_the_origins_of_others_alone() {
 fn bytes_of_a_later_version_are_named_as_such() {
     let (mut file, _) = small();
     let at = file.len() - 12;
-    file[at] = 2;
+    file[at] = 3;
     let sum = crc32c::crc32c(&file[file.len() - 32..file.len() - 8]).to_le_bytes();
     let end = file.len();
     file[end - 8..end - 4].copy_from_slice(&sum);
     let error = open(&file).unwrap_err();
-    assert_eq!(error, SegmentError::Version(2));
-    assert_eq!(error.to_string(), "segment version 2, this program reads version 1");
+    assert_eq!(error, SegmentError::Version(3));
+    assert_eq!(error.to_string(), "segment version 3, this program reads versions up to 2");
 }
 
 #[test]

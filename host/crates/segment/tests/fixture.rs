@@ -1,32 +1,43 @@
-//! A segment as version 1 wrote it, opened for ever.
+//! Segments as each version wrote them, opened for ever.
 
-use weir_segment::WriterOptions;
+use weir_segment::{Grouping, WriterOptions};
 
 use crate::corpus::{log_lines, open, rows, unit, verify, write};
 
-const FIXTURE: &[u8] = include_bytes!("../fixtures/v1.zst");
+const V1: &[u8] = include_bytes!("../fixtures/v1.zst");
+const V2: &[u8] = include_bytes!("../fixtures/v2.zst");
 
 #[test]
-fn a_segment_of_the_first_version_is_read() {
+fn segments_of_all_versions_are_read() {
     if std::env::var_os("WEIR_NEW_FIXTURE").is_some() {
-        let rows = log_lines(1200, 42);
-        let (file, _) = write(&rows, WriterOptions { block_bytes: 32_768, ..WriterOptions::default() });
-        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/v1.zst"), file).unwrap();
+        let options =
+            WriterOptions { block_bytes: 32_768, grouping: Grouping::Shape, ..WriterOptions::default() };
+        let (file, _) = write(&log_lines(1200, 42), options);
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/v2.zst"), file).unwrap();
     }
-    let footer = open(FIXTURE).unwrap();
-    assert_eq!(verify(FIXTURE), []);
-    assert_eq!(footer.unit(), &unit());
-    assert_eq!((footer.records(), footer.blocks().len(), footer.parts().len()), (1200, 4, 1));
-    assert_eq!(footer.streams().len(), 8);
-    let lineage: Vec<String> = footer
-        .lineage()
-        .iter()
-        .map(|origin| format!("{} {} {} {}", origin.name, origin.flags.bits(), origin.count, origin.digest))
-        .collect();
-    assert_eq!(lineage, LINEAGE);
-    let rows = rows(FIXTURE, &footer).unwrap();
-    assert!(rows.is_sorted_by_key(|row| row.0));
-    assert!(rows[0].3.starts_with(b"2023-11-14T22:13:00."), "{:?}", String::from_utf8_lossy(&rows[0].3));
+    let expected = rows(V1, &open(V1).unwrap()).unwrap();
+    assert!(expected.is_sorted_by_key(|row| row.0));
+    assert!(
+        expected[0].3.starts_with(b"2023-11-14T22:13:00."),
+        "{:?}",
+        String::from_utf8_lossy(&expected[0].3)
+    );
+    for (version, file) in [(1, V1), (2, V2)] {
+        let footer = open(file).unwrap();
+        assert_eq!(verify(file), []);
+        assert_eq!((footer.version(), footer.unit()), (version, &unit()));
+        assert_eq!((footer.records(), footer.blocks().len(), footer.parts().len()), (1200, 4, 1));
+        assert_eq!(footer.streams().len(), 8);
+        let lineage: Vec<String> = footer
+            .lineage()
+            .iter()
+            .map(|origin| {
+                format!("{} {} {} {}", origin.name, origin.flags.bits(), origin.count, origin.digest)
+            })
+            .collect();
+        assert_eq!(lineage, LINEAGE);
+        assert_eq!(rows(file, &footer).unwrap(), expected);
+    }
 }
 
 const LINEAGE: [&str; 2] = [

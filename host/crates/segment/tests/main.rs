@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod concat;
 mod corpus;
 mod damage;
 mod fixture;

@@ -74,7 +74,8 @@ fn the_largest_and_the_smallest_records_round_trip() {
 fn any_zstd_tool_prints_the_lines() {
     let expected = log_lines(30_000, 1);
     let lines: Vec<u8> = expected.iter().flat_map(|row| [&row.3[..], b"\n"].concat()).collect();
-    let (file, footer) = write(&expected, WriterOptions::default());
+    let in_order = WriterOptions { grouping: Grouping::Order, ..WriterOptions::default() };
+    let (file, footer) = write(&expected, in_order);
     assert!(footer.blocks().len() > 2 && !footer.parts()[0].range.is_empty());
     assert!(decompressed(&file) == lines, "the lines in order");
     let shape = WriterOptions { grouping: Grouping::Shape, ..WriterOptions::default() };
@@ -116,9 +117,10 @@ fn filters_miss_no_word_and_pass_few_others() {
         assert!(filter.may_contain_word(b"HANDLER") && part.may_contain_word(b"handler"));
     }
     let share = wrong as f64 / (20_000 * footer.blocks().len()) as f64;
-    assert!(share < 0.006, "{share}");
+    // One in 32 of a block, and one in 16 of a part.
+    assert!(share < 0.037, "{share}");
     let of_part = (0..20_000).filter(|n| part.may_contain_word(format!("absent{n}").as_bytes())).count();
-    assert!(of_part < 120, "{of_part}");
+    assert!(of_part < 1450, "{of_part}");
 }
 
 #[test]

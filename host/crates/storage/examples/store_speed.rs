@@ -13,7 +13,7 @@ use weir_record::{RecordId, Stream};
 use weir_segment::{OriginFlags, OriginName, Unit, Writer, WriterOptions};
 use weir_storage::disk::real::RealDisk;
 use weir_storage::disk::sim::prng::Prng;
-use weir_storage::store::{CompactBudget, Compaction, Expected, Offer};
+use weir_storage::store::{CompactBudget, CompactWork, Compaction, Expected, Offer};
 use weir_storage::{Store, StoreOptions};
 
 const ORIGINS: u64 = 1024;
@@ -62,9 +62,9 @@ fn measure(dir: &Path) -> Result<(), Box<dyn Error>> {
         raw_bytes as f64 / 1e6,
         bytes as f64 / 1e6
     );
-    for (what, now_ms) in [("while the unit grows", 2 * HOUR_MS), ("settled", 1000 * HOUR_MS)] {
+    for (what, work) in [("while the unit grows", CompactWork::Merge), ("settled", CompactWork::Settle)] {
         let (before, cpu) = (Instant::now(), cpu_time());
-        let budget = CompactBudget { now_ms, payload_bytes_max: u64::MAX };
+        let budget = CompactBudget { work, now_ms: 1000 * HOUR_MS, payload_bytes_max: u64::MAX };
         let mut merged_bytes = 0;
         while let Compaction::Merged(merged) = store.compact_step(budget, &|| false)? {
             merged_bytes += merged.payload_bytes;

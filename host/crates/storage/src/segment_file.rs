@@ -11,8 +11,10 @@ use weir_segment::{BlockEntry, Footer, Opened, PartEntry, SegmentError};
 
 use crate::disk::{Disk, DiskFile};
 
+mod asking;
 mod stream_sum;
 
+pub use asking::{Ask, FilterOf};
 pub use stream_sum::StreamSum;
 
 /// Bytes that are read from the end of a file at first: most footers fit.

@@ -52,13 +52,13 @@ mod verify;
 mod watermark;
 
 use catalog::Catalog;
-pub use compact::{CompactBudget, Compaction, Merged};
+pub use compact::{CompactBudget, CompactWork, Compaction, Merged};
 pub use cut::CutFile;
 pub use error::{AcceptError, CutError, StoreError, Wrong};
 pub use expire::{ExpiryRules, StoreExpired};
 pub use holdings::{Change, GoneReason, Holding};
 pub use incoming::{Accepted, Expected, Incoming, Offer};
-pub use plan::{PlanRules, SegmentSize, plan_compaction};
+pub use plan::{PlanRules, SegmentSize, plan_compaction, plan_settling};
 pub use recovery::{DamagedSegment, StoreRecovery};
 pub use segment::{Served, StoreSnapshot, StoredSegment};
 
@@ -68,10 +68,9 @@ pub const STORE_DIR: &str = "store";
 /// How a store is to be kept.
 #[derive(Debug, Clone, Copy)]
 pub struct StoreOptions {
-    /// Level of zstd of the segments that compaction writes while a unit still grows, 1 to 19. Higher ones gain
-    /// little on lines in order and cost much.
+    /// Level of zstd of the segments that compaction writes while a unit still grows, 1 to 19.
     pub level: i32,
-    /// The same for units to which little will be added any more; their lines are grouped by shape, too.
+    /// The same for units to which little will be added any more. Lines are grouped by shape in both.
     pub settled_level: i32,
     /// Raw bytes of a block that compaction writes; see [`WriterOptions`](weir_segment::WriterOptions).
     pub block_bytes: usize,
@@ -88,20 +87,22 @@ pub struct StoreOptions {
 }
 
 /// What of an origin is looked at before it is accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Verification {
-    /// Every byte.
-    #[default]
-    Whole,
     /// The footer alone. Only tests of the tests take it.
     Footer,
+    /// The footer, and each frame by its checksum.
+    Sums,
+    /// Every record, by the digest of the origin.
+    #[default]
+    Whole,
 }
 
 impl Default for StoreOptions {
     fn default() -> StoreOptions {
         StoreOptions {
             level: 1,
-            settled_level: 6,
+            settled_level: 12,
             block_bytes: weir_record::limits::SEGMENT_BLOCK_BYTES_DEFAULT,
             target_bytes: STORE_SEGMENT_BYTES_DEFAULT,
             full_at_percent: DISK_FULL_AT_PERCENT_DEFAULT,

@@ -286,7 +286,7 @@ fn word_hash(word: &[u8]) -> u64 {
 /// Checks that filters exclude no record that matches, asked as the engine asks them.
 fn check_words<'a>(expr: &Expr, hits: impl Iterator<Item = &'a [u8]>) {
     let Some(matcher) = Matcher::compile(expr).unwrap().for_stream(&stream()) else { return };
-    let prune = matcher.required_words().hashed(&word_hash);
+    let prune = matcher.required_words().hashed(&|word| Some(word_hash(word)));
     for payload in hits {
         let known: Vec<u64> =
             weir_record::word::words(payload).map(|(start, end)| word_hash(&payload[start..end])).collect();

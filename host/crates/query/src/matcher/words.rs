@@ -52,9 +52,9 @@ impl RequiredWords {
         self.need.is_none()
     }
 
-    /// Hashes each word once.
-    pub fn hashed(&self, hash: &dyn Fn(&[u8]) -> u64) -> Prune {
-        Prune { need: self.need.as_ref().map(|need| need.map(&|word: &Vec<u8>| hash(word))) }
+    /// Hashes each word once. Words without a hash are not known to filters: they exclude nothing.
+    pub fn hashed(&self, hash: &dyn Fn(&[u8]) -> Option<u64>) -> Prune {
+        Prune { need: self.need.as_ref().and_then(|need| need.map(&|word: &Vec<u8>| hash(word))) }
     }
 }
 
@@ -78,12 +78,16 @@ impl Prune {
 }
 
 impl<W> Need<W> {
-    fn map<V>(&self, change: &dyn Fn(&W) -> V) -> Need<V> {
-        let each = |parts: &[Need<W>]| parts.iter().map(|part| part.map(change)).collect();
+    /// The same of other words; `None` when those that are left say nothing.
+    fn map<V>(&self, change: &dyn Fn(&W) -> Option<V>) -> Option<Need<V>> {
         match self {
-            Need::Word(word) => Need::Word(change(word)),
-            Need::All(parts) => Need::All(each(parts)),
-            Need::Any(parts) => Need::Any(each(parts)),
+            Need::Word(word) => change(word).map(Need::Word),
+            Need::All(parts) => joined(parts.iter().filter_map(|part| part.map(change)).collect(), Need::All),
+            // An alternative of which nothing is known makes all of them unknown.
+            Need::Any(parts) => {
+                let parts: Option<Vec<_>> = parts.iter().map(|part| part.map(change)).collect();
+                parts.and_then(|parts| joined(parts, Need::Any))
+            }
         }
     }
 }
@@ -255,7 +259,7 @@ mod tests {
         let stream = Stream::new("orders", [("host", "web1")]).unwrap();
         let prune = |query: &str| {
             let matcher = Matcher::compile(&parse(query).unwrap()).unwrap().for_stream(&stream).unwrap();
-            matcher.required_words().hashed(&|word| u64::from(word[0]))
+            matcher.required_words().hashed(&|word| Some(u64::from(word[0])))
         };
         let has = |known: &'static str| move |hash: u64| known.bytes().any(|byte| u64::from(byte) == hash);
         for (query, known, expected) in [

@@ -37,11 +37,12 @@ pub(super) fn sum(file: &SegmentFile) -> Result<Vec<StreamSum>, SegmentFileError
             let (low, high) = (columns.ids()[at], columns.ids()[end - 1]);
             let sum = &mut sums[run.index as usize];
             sum.records += u64::from(run.count);
-            sum.payload_bytes +=
-                columns.lengths()[at..end].iter().map(|length| u64::from(*length)).sum::<u64>();
             sum.low = sum.low.min(low);
             sum.high = sum.high.max(high);
             at = end;
+        }
+        for (stream, bytes) in columns.stream_bytes() {
+            sums[stream as usize].payload_bytes += bytes;
         }
     }
     Ok(sums)

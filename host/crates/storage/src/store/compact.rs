@@ -6,25 +6,40 @@ use std::io;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use weir_record::codec::encode_stream;
-use weir_record::limits::{SEGMENT_STREAM_BYTES_MAX, SEGMENT_STREAMS_MAX, STORE_SETTLED_AFTER_MS};
-use weir_segment::{Footer, Grouping, Unit, WriterOptions};
+use weir_record::limits::{
+    SEGMENT_STREAM_BYTES_MAX, SEGMENT_STREAMS_MAX, STORE_COPY_BLOCKS_MIN, STORE_SETTLED_AFTER_MS,
+};
+use weir_segment::{Concat, Footer, Grouping, Unit, WriterOptions};
 
 use crate::disk::is_full;
 use crate::segment_file::SegmentFile;
-use crate::store::merge::{MergeError, merge};
-use crate::store::plan::{PlanRules, SegmentSize, plan_compaction};
+use crate::store::merge::{MergeError, concat, merge};
+use crate::store::plan::{PlanRules, SegmentSize, plan_compaction, plan_settling};
 use crate::store::segment::{Served, StoredSegment};
 use crate::store::tmp::TmpFile;
 use crate::store::watermark::end_ms;
 use crate::store::{Inner, Store, StoreError, StoreOptions};
 
+/// What there is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CompactWork {
+    /// Few segments in the place of many: soon, for queries ask each of them. Large ones are put one behind the
+    /// other, which costs little; small ones are written anew.
+    Merge,
+    /// Units to which little will be added any more are written as densely as they stay: in idle time, for it
+    /// takes much of the processor.
+    Settle,
+}
+
 /// What one step may do.
 #[derive(Debug, Clone, Copy)]
 pub struct CompactBudget {
+    /// What kind of work.
+    pub work: CompactWork,
     /// The wall clock, Unix time: tells which units have settled.
     pub now_ms: u64,
     /// Payload bytes that may be merged, at most. A group that is larger is cut; two segments that are
-    /// larger together are left alone.
+    /// larger together are left alone, unless one of them has to be written anew anyway.
     pub payload_bytes_max: u64,
 }
 
@@ -75,7 +90,7 @@ struct Job<'a> {
     inner: &'a Inner,
     unit: Unit,
     inputs: Vec<Arc<StoredSegment>>,
-    is_settled: bool,
+    work: CompactWork,
 }
 
 impl Drop for Job<'_> {
@@ -136,7 +151,8 @@ impl Inner {
     fn plan(&self, budget: CompactBudget) -> Option<Job<'_>> {
         let mut running = self.running();
         let catalog = self.catalog();
-        let mut best: Option<(Unit, Vec<Arc<StoredSegment>>, bool)> = None;
+        let rules = PlanRules::new(self.options.target_bytes);
+        let mut best: Option<(Unit, Vec<Arc<StoredSegment>>)> = None;
         for (unit, segments) in catalog.segments() {
             if running.units.contains(unit) || catalog.watermarks.covers(unit) {
                 continue;
@@ -149,30 +165,39 @@ impl Inner {
             };
             let candidates: Vec<_> = segments.iter().filter(whole).collect();
             let is_settled = end_ms(unit).saturating_add(STORE_SETTLED_AFTER_MS) <= budget.now_ms;
-            let sizes: Vec<_> = candidates.iter().map(|segment| size_of(&segment.file)).collect();
-            let places = plan_compaction(&sizes, &PlanRules::new(self.options.target_bytes, is_settled));
+            let sizes: Vec<_> = candidates.iter().map(|segment| self.size_of(&segment.file)).collect();
+            let places = match budget.work {
+                CompactWork::Merge => plan_compaction(&sizes, &rules),
+                CompactWork::Settle if is_settled => plan_settling(&sizes, &rules),
+                CompactWork::Settle => continue,
+            };
             let mut group: Vec<_> = places.iter().map(|&place| Arc::clone(candidates[place])).collect();
-            group.truncate(fitting(&group, budget.payload_bytes_max));
-            let most = best.as_ref().map_or(1, |(_, inputs, _)| inputs.len());
+            let fits = fitting(&group, budget.payload_bytes_max);
+            let is_alone_of_use = places.first().is_some_and(|&place| !sizes[place].is_dense);
+            let least = if budget.work == CompactWork::Settle && is_alone_of_use { 1 } else { 2 };
+            group.truncate(fits.max(least - 1));
+            let most = best.as_ref().map_or(least - 1, |(_, inputs)| inputs.len());
             if group.len() > most {
-                best = Some((unit.clone(), group, is_settled));
+                best = Some((unit.clone(), group));
             }
         }
-        let (unit, inputs, is_settled) = best?;
+        let (unit, inputs) = best?;
         running.units.insert(unit.clone());
-        Some(Job { inner: self, unit, inputs, is_settled })
+        Some(Job { inner: self, unit, inputs, work: budget.work })
     }
 
     fn write_merged(&self, job: &Job<'_>, stop: &dyn Fn() -> bool) -> Result<(TmpFile, Footer), MergeError> {
         let StoreOptions { level, settled_level, block_bytes, .. } = self.options;
-        let options = if job.is_settled {
-            WriterOptions { level: settled_level, block_bytes, grouping: Grouping::Shape }
-        } else {
-            WriterOptions { level, block_bytes, grouping: Grouping::Order }
-        };
+        let level = if job.work == CompactWork::Settle { settled_level } else { level };
+        let options = WriterOptions { level, block_bytes, grouping: Grouping::Shape };
         let files: Vec<Arc<SegmentFile>> = job.inputs.iter().map(|input| Arc::clone(&input.file)).collect();
         let mut tmp = self.tmp("compact").map_err(MergeError::Output)?;
-        let footer = merge(&files, options, &mut |bytes| tmp.write(bytes), stop)?;
+        let mut output = |bytes: &[u8]| tmp.write(bytes);
+        let footer = if job.work == CompactWork::Merge && self.are_copied(&files) {
+            concat(&files, &mut output, stop)?
+        } else {
+            merge(&files, options, &mut output, stop)?
+        };
         tmp.flush().map_err(MergeError::Output)?;
         Ok((tmp, footer))
     }
@@ -224,14 +249,31 @@ impl Inner {
         Ok(Compaction::Merged(merged))
     }
 
+    fn size_of(&self, file: &SegmentFile) -> SegmentSize {
+        let footer = file.footer();
+        SegmentSize {
+            payload_bytes: footer.payload_bytes(),
+            origins: footer.lineage().len(),
+            low: footer.id_range().0.to_u128(),
+            is_dense: footer.zstd_level() >= self.options.settled_level && footer.sections().len() == 1,
+        }
+    }
+
+    /// Whether segments are put one behind the other as they are: their blocks are large enough to stay.
+    fn are_copied(&self, files: &[Arc<SegmentFile>]) -> bool {
+        let block_bytes = self.options.block_bytes as u64;
+        files.iter().all(|file| {
+            let (footer, bytes) = (file.footer(), file.footer().payload_bytes());
+            Concat::takes(footer)
+                && bytes >= block_bytes * STORE_COPY_BLOCKS_MIN
+                && bytes >= footer.blocks().len() as u64 * block_bytes / 2
+        })
+    }
+
     fn set_largest_apart(&self, inputs: &[Arc<StoredSegment>]) {
         let largest = inputs.iter().max_by_key(|input| input.file.footer().payload_bytes());
         self.running().alone.extend(largest.map(|input| input.file.footer().name().digest));
     }
-}
-
-fn size_of(file: &SegmentFile) -> SegmentSize {
-    SegmentSize { payload_bytes: file.footer().payload_bytes(), origins: file.footer().lineage().len() }
 }
 
 fn unreadable(path: &std::path::Path, why: String) -> StoreError {

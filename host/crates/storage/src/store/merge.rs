@@ -1,14 +1,17 @@
-//! Segments of one unit merged into one: by id, with one block of each in memory, dropping nothing.
+//! Segments of one unit made into one: put one behind the other as they are, or merged by id, with one block
+//! in memory of each section that others overlap. Drops nothing.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
+use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use weir_record::RecordId;
 use weir_record::limits::STORE_WRITE_BYTES;
-use weir_segment::block::Run;
-use weir_segment::{Block, Decoder, Footer, Origin, SegmentError, WriteError, Writer, WriterOptions};
+use weir_segment::block::{Run, part_filter};
+use weir_segment::{Block, Concat, Decoder, Footer, Origin, SegmentError, WriteError, Writer, WriterOptions};
 
 use crate::segment_file::SegmentFile;
 
@@ -27,6 +30,39 @@ pub(crate) enum MergeError {
     Output(io::Error),
     /// For want of memory.
     Memory,
+}
+
+/// Puts segments of one unit one behind the other, handing bytes to `output` and asking `stop` at each block. Every
+/// frame is proven by its checksum before it is copied, so the lineage stays as proven as it was.
+pub(crate) fn concat(
+    inputs: &[Arc<SegmentFile>],
+    output: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    stop: &dyn Fn() -> bool,
+) -> Result<Footer, MergeError> {
+    let footers: Vec<&Footer> = inputs.iter().map(|file| file.footer()).collect();
+    let made = Concat::new(&footers).map_err(of_write)?;
+    let mut buffer = Vec::new();
+    for (number, file) in inputs.iter().enumerate() {
+        let (footer, broken) = (file.footer(), |_| MergeError::Input(number));
+        for (index, part) in footer.parts().iter().enumerate() {
+            for block in part.blocks.clone() {
+                if stop() {
+                    return Err(MergeError::Stopped);
+                }
+                file.read_block(&footer.blocks()[block], &mut buffer)
+                    .map_err(|_| MergeError::Input(number))?;
+                Concat::check_block(footer, block, &buffer).map_err(broken)?;
+                output(&buffer).map_err(MergeError::Output)?;
+            }
+            file.read_part(part, &mut buffer).map_err(|_| MergeError::Input(number))?;
+            part_filter(footer, index, &buffer).map_err(broken)?;
+            output(&buffer).map_err(MergeError::Output)?;
+        }
+    }
+    let mut out = Vec::new();
+    let footer = made.finish(&mut out).map_err(of_write)?;
+    output(&out).map_err(MergeError::Output)?;
+    Ok(footer)
 }
 
 /// Merges segments of one unit, handing bytes to `output` and asking `stop` at each block. Of equal ids those of
@@ -52,17 +88,22 @@ pub(crate) fn merge(
     let mut cursors = Vec::new();
     let mut heap = BinaryHeap::new();
     for (number, file) in inputs.iter().enumerate() {
-        let mut cursor = Cursor::new(number, file, &names, &mut writer)?;
-        if cursor.load(&mut reader)? {
-            heap.push(Reverse((cursor.id(), number)));
+        let numbers = Rc::new(InputNumbers::new(file, &names, &mut writer, number)?);
+        for section in file.footer().sections() {
+            let cursor = Cursor::new(number, file, Rc::clone(&numbers), section.blocks.clone());
+            heap.extend(cursor.low().map(|low| Reverse((low, cursors.len()))));
+            cursors.push(cursor);
         }
-        cursors.push(cursor);
     }
     let mut out = Vec::new();
     while let Some(Reverse((_, number))) = heap.pop() {
         // Records that come in runs cost no more than a look at who is next.
         let next = heap.peek().map(|Reverse(head)| *head);
         let cursor = &mut cursors[number];
+        // A block is read when its first record is due, not before.
+        if cursor.is_fresh() && !cursor.load(&mut reader)? {
+            continue;
+        }
         loop {
             cursor.write(&mut writer, &mut out)?;
             if out.len() >= STORE_WRITE_BYTES {
@@ -102,15 +143,20 @@ struct Reader<'a> {
     stop: &'a dyn Fn() -> bool,
 }
 
-/// One input and where it stands.
+/// Numbers in the output of the streams and origins of an input.
+struct InputNumbers {
+    streams: Vec<u32>,
+    origins: Vec<u32>,
+}
+
+/// A section of an input, and where it stands.
 struct Cursor<'a> {
     input: usize,
     file: &'a SegmentFile,
-    /// Number in the output of each stream and origin of the input.
-    streams: Vec<u32>,
-    origins: Vec<u32>,
+    numbers: Rc<InputNumbers>,
     block: Block,
-    next_block: usize,
+    /// Blocks that are still to be read.
+    blocks: Range<usize>,
     /// Place in the block of the record that is next.
     at: usize,
     stream: RunAt,
@@ -137,30 +183,44 @@ impl RunAt {
     }
 }
 
-impl<'a> Cursor<'a> {
+impl InputNumbers {
     fn new(
-        input: usize,
-        file: &'a SegmentFile,
+        file: &SegmentFile,
         names: &[(weir_segment::OriginName, weir_segment::OriginFlags)],
         writer: &mut Writer,
-    ) -> Result<Cursor<'a>, MergeError> {
+        input: usize,
+    ) -> Result<InputNumbers, MergeError> {
         let footer = file.footer();
         let streams: Result<Vec<u32>, _> =
             footer.streams().iter().map(|stream| writer.stream(stream)).collect();
         let place = |origin: &Origin| names.binary_search_by_key(&origin.name, |(name, _)| *name);
         let origins: Result<Vec<u32>, _> =
             footer.lineage().iter().map(|origin| place(origin).map(|place| place as u32)).collect();
-        Ok(Cursor {
-            input,
-            file,
+        Ok(InputNumbers {
             streams: streams.map_err(of_write)?,
             origins: origins.map_err(|_| MergeError::Input(input))?,
-            block: Block::new(),
-            next_block: 0,
-            at: 0,
-            stream: RunAt::default(),
-            origin: RunAt::default(),
         })
+    }
+}
+
+impl<'a> Cursor<'a> {
+    fn new(
+        input: usize,
+        file: &'a SegmentFile,
+        numbers: Rc<InputNumbers>,
+        blocks: Range<usize>,
+    ) -> Cursor<'a> {
+        let (stream, origin) = (RunAt::default(), RunAt::default());
+        Cursor { input, file, numbers, block: Block::new(), blocks, at: 0, stream, origin }
+    }
+
+    /// The lowest id that is still to come, before anything was read.
+    fn low(&self) -> Option<RecordId> {
+        self.file.footer().blocks().get(self.blocks.start).map(|block| block.low)
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.block.columns().ids().is_empty()
     }
 
     /// Reads the next block; false when there is none.
@@ -169,14 +229,18 @@ impl<'a> Cursor<'a> {
             return Err(MergeError::Stopped);
         }
         let footer = self.file.footer();
-        let Some(entry) = footer.blocks().get(self.next_block) else { return Ok(false) };
+        let Some(index) = self.blocks.next() else {
+            // Its memory is free for the sections behind it.
+            self.block = Block::new();
+            return Ok(false);
+        };
+        let entry = &footer.blocks()[index];
         self.file.read_block(entry, &mut reader.buffer).map_err(|_| MergeError::Input(self.input))?;
-        let decoded = reader.decoder.block(footer, self.next_block, &reader.buffer, &mut self.block);
+        let decoded = reader.decoder.block(footer, index, &reader.buffer, &mut self.block);
         decoded.map_err(|error| match error {
             SegmentError::Memory => MergeError::Memory,
             _ => MergeError::Input(self.input),
         })?;
-        self.next_block += 1;
         (self.at, self.stream, self.origin) = (0, RunAt::default(), RunAt::default());
         Ok(true)
     }
@@ -187,8 +251,8 @@ impl<'a> Cursor<'a> {
 
     fn write(&self, writer: &mut Writer, out: &mut Vec<u8>) -> Result<(), MergeError> {
         let columns = self.block.columns();
-        let stream = self.streams[self.stream.index(columns.streams())];
-        let origin = self.origins[self.origin.index(columns.origins())];
+        let stream = self.numbers.streams[self.stream.index(columns.streams())];
+        let origin = self.numbers.origins[self.origin.index(columns.origins())];
         writer.push(self.id(), stream, origin, self.block.payload(self.at), out).map_err(of_write)
     }
 

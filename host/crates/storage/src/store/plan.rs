@@ -6,9 +6,10 @@
 //! there are classes between the smallest segment and the target, and at most `inputs_min` members of each
 //! class wait.
 //!
-//! A unit that has settled is not to keep those that wait: its smallest segments are merged whatever their
-//! class, as long as the largest of them is at most `inputs_min` times as large as all others together, so
-//! that a late straggler does not rewrite a large segment.
+//! A unit that has settled is written once more, as densely as it is to stay: first what was never, in the order
+//! of its ids and a full segment at a time. After that its smallest segments are merged whatever their class,
+//! as long as the largest of them is at most `inputs_min` times as large as all others together, so that a late
+//! straggler does not rewrite a large segment.
 
 use weir_record::limits::{STORE_COMPACT_INPUTS_MAX, STORE_COMPACT_INPUTS_MIN};
 
@@ -19,6 +20,10 @@ pub struct SegmentSize {
     pub payload_bytes: u64,
     /// Origins in its lineage.
     pub origins: usize,
+    /// Its lowest id, as a number.
+    pub low: u128,
+    /// Whether it is as dense as segments of settled units are to be.
+    pub is_dense: bool,
 }
 
 /// How segments are merged.
@@ -32,19 +37,16 @@ pub struct PlanRules {
     pub inputs_min: usize,
     /// Most segments in one merge.
     pub inputs_max: usize,
-    /// Whether little is expected for the unit any more.
-    pub is_settled: bool,
 }
 
 impl PlanRules {
     /// The usual rules.
-    pub fn new(target_bytes: u64, is_settled: bool) -> PlanRules {
+    pub fn new(target_bytes: u64) -> PlanRules {
         PlanRules {
             target_bytes,
             origins_max: weir_record::limits::SEGMENT_ORIGINS_MAX,
             inputs_min: STORE_COMPACT_INPUTS_MIN,
             inputs_max: STORE_COMPACT_INPUTS_MAX,
-            is_settled,
         }
     }
 }
@@ -66,9 +68,22 @@ pub fn plan_compaction(sizes: &[SegmentSize], rules: &PlanRules) -> Vec<usize> {
             }
         }
     }
-    if !rules.is_settled {
-        return Vec::new();
+    Vec::new()
+}
+
+/// The places of the segments of a settled unit that are written anew into one, in the order of their ids or of
+/// their sizes, at least one; none when there is nothing to do.
+pub fn plan_settling(sizes: &[SegmentSize], rules: &PlanRules) -> Vec<usize> {
+    let mut loose: Vec<usize> = (0..sizes.len()).filter(|&place| !sizes[place].is_dense).collect();
+    loose.sort_by_key(|&place| (sizes[place].low, place));
+    if !loose.is_empty() {
+        // What is too large for the target is written anew on its own.
+        loose.truncate(fitting(&loose, sizes, rules).max(1));
+        return loose;
     }
+    let mut small: Vec<usize> =
+        (0..sizes.len()).filter(|&place| sizes[place].payload_bytes < rules.target_bytes / 2).collect();
+    small.sort_by_key(|&place| (sizes[place].payload_bytes, place));
     let mut group = fitting(&small, sizes, rules);
     while group >= 2 {
         let others: u64 = small[..group - 1].iter().map(|&place| sizes[place].payload_bytes).sum();
@@ -98,12 +113,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn size(payload_bytes: u64) -> SegmentSize {
-        SegmentSize { payload_bytes, origins: 1 }
+        SegmentSize { payload_bytes, origins: 1, low: 0, is_dense: true }
     }
 
-    fn rules(is_settled: bool) -> PlanRules {
-        PlanRules { target_bytes: 1000, origins_max: 100, inputs_min: 4, inputs_max: 6, is_settled }
-    }
+    const RULES: PlanRules = PlanRules { target_bytes: 1000, origins_max: 100, inputs_min: 4, inputs_max: 6 };
 
     #[test]
     fn a_class_is_merged_when_it_is_large_enough() {
@@ -125,21 +138,61 @@ mod tests {
             (vec![0, 0], true, vec![0, 1]),
         ] {
             let sizes: Vec<_> = sizes.into_iter().map(size).collect();
-            assert_eq!(plan_compaction(&sizes, &rules(is_settled)), expected, "{sizes:?}");
+            let plan = if is_settled { plan_settling } else { plan_compaction };
+            assert_eq!(plan(&sizes, &RULES), expected, "{sizes:?}");
         }
     }
 
     #[test]
     fn a_lineage_has_a_limit() {
         let sizes = [size(10); 5].map(|size| SegmentSize { origins: 30, ..size });
-        assert_eq!(plan_compaction(&sizes, &rules(false)), [0, 1, 2]);
+        assert_eq!(plan_compaction(&sizes, &RULES), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_settled_unit_is_written_densely_once_in_the_order_of_its_ids() {
+        let at = |low, payload_bytes, is_dense| SegmentSize { low, is_dense, ..size(payload_bytes) };
+        let mut sizes = vec![
+            at(50, 400, false),
+            at(10, 500, false),
+            at(30, 300, false),
+            at(20, 2000, true),
+            at(90, 5000, false),
+            at(95, 4, false),
+        ];
+        let mut steps = Vec::new();
+        loop {
+            let group = plan_settling(&sizes, &RULES);
+            if group.is_empty() {
+                break;
+            }
+            for &place in &group {
+                sizes[place].is_dense = true;
+            }
+            let lows: Vec<u128> = group.iter().map(|&place| sizes[place].low).collect();
+            steps.push(lows);
+            assert!(steps.len() < 9, "{steps:?}");
+            // As the store would: one segment in the place of several.
+            let whole = group.iter().map(|&place| sizes[place].payload_bytes).sum();
+            sizes[group[0]].payload_bytes = whole;
+            let mut rest = group[1..].to_vec();
+            rest.sort_unstable();
+            for place in rest.into_iter().rev() {
+                sizes.remove(place);
+            }
+        }
+        assert_eq!(steps, [vec![10, 30], vec![50], vec![90], vec![95]]);
     }
 
     /// Carries plans out until there is none; returns the bytes written.
-    fn carry_out(sizes: &mut Vec<SegmentSize>, rules: &PlanRules) -> u64 {
+    fn carry_out(
+        sizes: &mut Vec<SegmentSize>,
+        rules: &PlanRules,
+        plan: fn(&[SegmentSize], &PlanRules) -> Vec<usize>,
+    ) -> u64 {
         let mut written = 0;
         loop {
-            let group = plan_compaction(sizes, rules);
+            let group = plan(sizes, rules);
             if group.is_empty() {
                 return written;
             }
@@ -147,6 +200,7 @@ mod tests {
             let output = SegmentSize {
                 payload_bytes: inputs.iter().map(|size| size.payload_bytes).sum(),
                 origins: inputs.iter().map(|size| size.origins).sum(),
+                ..inputs[0]
             };
             let mut places = group;
             places.sort_unstable();
@@ -168,24 +222,23 @@ mod tests {
             arrivals in prop::collection::vec(1..3000_u64, 1..400),
             stragglers in prop::collection::vec(1..3000_u64, 0..50),
         ) {
-            let rules = PlanRules { target_bytes: 20_000, origins_max: 10_000, ..PlanRules::new(0, false) };
+            let rules = PlanRules { target_bytes: 20_000, origins_max: 10_000, ..PlanRules::new(0) };
             let (mut sizes, mut written, mut came) = (Vec::new(), 0, 0);
             for bytes in arrivals {
                 sizes.push(size(bytes));
                 came += bytes;
-                written += carry_out(&mut sizes, &rules);
+                written += carry_out(&mut sizes, &rules, plan_compaction);
             }
             // 8^0 to 8^4: five classes lie below a full segment.
             prop_assert!(written <= came * 5, "{written} of {came}");
             let small = |sizes: &[SegmentSize]| sizes.iter().filter(|size| size.payload_bytes < 10_000).count();
             prop_assert!(small(&sizes) <= 5 * 8, "{}", small(&sizes));
-            let settled = PlanRules { is_settled: true, ..rules };
             for bytes in stragglers {
                 sizes.push(size(bytes));
                 came += bytes;
-                written += carry_out(&mut sizes, &settled);
+                written += carry_out(&mut sizes, &rules, plan_settling);
             }
-            written += carry_out(&mut sizes, &settled);
+            written += carry_out(&mut sizes, &rules, plan_settling);
             prop_assert!(written <= came * 12, "{written} of {came}");
             // What is left of small ones grows at least eightfold from one to the next.
             prop_assert!(small(&sizes) <= 7, "{sizes:?}");

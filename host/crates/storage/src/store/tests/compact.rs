@@ -1,10 +1,11 @@
 use std::cell::Cell;
 
 use super::corpus::*;
-use crate::disk::sim::Faults;
-use crate::store::{CompactBudget, Compaction, Expected, Merged, Store};
+use crate::disk::sim::{Faults, SimDisk};
+use crate::store::{CompactBudget, CompactWork, Compaction, Expected, Merged, Store, StoreOptions};
 
-const NOW: CompactBudget = CompactBudget { now_ms: u64::MAX, payload_bytes_max: u64::MAX };
+const NOW: CompactBudget =
+    CompactBudget { work: CompactWork::Settle, now_ms: u64::MAX, payload_bytes_max: u64::MAX };
 
 /// A store with some origins in one unit.
 fn filled(store: &Store, pieces: std::ops::Range<u64>) -> Vec<Expected> {
@@ -170,10 +171,53 @@ fn a_unit_that_still_grows_is_merged_by_class_only() {
     let mut origins = filled(&store, 0..7);
     let growing = CompactBudget { now_ms: 4 * HOUR_MS, ..NOW };
     assert_eq!(store.compact_step(growing, &|| false).unwrap(), Compaction::Nothing);
+    let growing = CompactBudget { work: CompactWork::Merge, ..growing };
+    assert_eq!(store.compact_step(growing, &|| false).unwrap(), Compaction::Nothing);
     origins.extend(filled(&store, 7..8));
     let step = store.compact_step(growing, &|| false).unwrap();
     assert!(matches!(step, Compaction::Merged(Merged { inputs: 8, .. })), "{step:?}");
     assert_eq!(served(&store), digests(&origins));
+}
+
+#[test]
+fn large_segments_are_put_one_behind_the_other_and_written_densely_when_they_settle() {
+    let disk = SimDisk::new(1);
+    let options = StoreOptions { settled_level: 3, ..options() };
+    let (store, _) = open_with(&disk, options);
+    let origins: Vec<Expected> = (0..8).map(|piece| keep(&store, &unit(3, "default"), piece, 300)).collect();
+    let merge = CompactBudget { work: CompactWork::Merge, ..NOW };
+    let before: u64 = store.snapshot().segments.iter().map(|segment| segment.file.bytes()).sum();
+    let step = store.compact_step(merge, &|| false).unwrap();
+    assert!(matches!(step, Compaction::Merged(Merged { inputs: 8, .. })), "{step:?}");
+    assert_eq!(store.compact_step(merge, &|| false).unwrap(), Compaction::Nothing);
+    let one = |store: &Store| {
+        let footer = store.snapshot().segments[0].file.footer().clone();
+        (footer.sections().len(), footer.zstd_level(), footer.file_bytes())
+    };
+    let (sections, level, bytes) = one(&store);
+    assert_eq!((sections, level), (8, 1));
+    assert!(bytes < before, "one footer in the place of eight");
+    assert_eq!(served(&store), digests(&origins));
+    for expected in &origins {
+        assert_eq!(cut(&store, expected).lineage()[0].digest, expected.digest);
+    }
+    // Ended an hour ago, the unit is written once more, and never again.
+    let settle = CompactBudget { now_ms: 5 * HOUR_MS, ..NOW };
+    let step = store.compact_step(settle, &|| false).unwrap();
+    assert!(matches!(step, Compaction::Merged(Merged { inputs: 1, origins: 8, .. })), "{step:?}");
+    assert_eq!(one(&store).0, 1);
+    assert_eq!(one(&store).1, 3);
+    assert_eq!(store.compact_step(settle, &|| false).unwrap(), Compaction::Nothing);
+    assert_eq!(served(&store), digests(&origins));
+    // A straggler is written densely, and does not rewrite what is there.
+    let late = keep(&store, &unit(3, "default"), 90, 3);
+    let step = store.compact_step(settle, &|| false).unwrap();
+    assert!(matches!(step, Compaction::Merged(Merged { inputs: 1, origins: 1, .. })), "{step:?}");
+    assert_eq!(store.compact_step(settle, &|| false).unwrap(), Compaction::Nothing);
+    let all: Vec<Expected> = origins.iter().chain([&late]).cloned().collect();
+    assert_eq!(served(&store), digests(&all));
+    disk.power_cut(1);
+    assert_eq!(served(&open_with(&disk, options).0), digests(&all));
 }
 
 #[test]

@@ -13,8 +13,8 @@ use weir_segment::{
 use crate::disk::Disk;
 use crate::disk::sim::SimDisk;
 use crate::store::{
-    AcceptError, Accepted, Change, CompactBudget, Compaction, Expected, Offer, Store, StoreOptions,
-    StoreRecovery, StoredSegment, verify,
+    AcceptError, Accepted, Change, CompactBudget, CompactWork, Compaction, Expected, Offer, Store,
+    StoreOptions, StoreRecovery, StoredSegment, verify,
 };
 
 pub(crate) const HOUR_MS: u64 = 3_600_000;
@@ -119,7 +119,7 @@ pub(crate) fn keep(store: &Store, unit: &Unit, piece: u64, records: u64) -> Expe
 
 /// Merges until there is nothing left to do, long after all units ended.
 pub(crate) fn compact_all(store: &Store) -> Vec<Compaction> {
-    let budget = CompactBudget { now_ms: u64::MAX, payload_bytes_max: u64::MAX };
+    let budget = CompactBudget { work: CompactWork::Settle, now_ms: u64::MAX, payload_bytes_max: u64::MAX };
     let mut done = Vec::new();
     loop {
         match store.compact_step(budget, &|| false).unwrap() {

@@ -1,6 +1,6 @@
 use super::corpus::*;
 use crate::disk::sim::SimDisk;
-use crate::store::{Accepted, Change, CompactBudget, Compaction, Expected, GoneReason, Store};
+use crate::store::{Accepted, Change, CompactBudget, CompactWork, Compaction, Expected, GoneReason, Store};
 
 /// A store whose only segment holds three origins, one after the other in time, and is damaged in the last one.
 fn damaged() -> (SimDisk, Store, Vec<Expected>) {
@@ -65,7 +65,7 @@ fn a_sound_segment_is_left_as_it_is() {
 fn a_merge_that_meets_damage_names_it_and_merges_the_rest() {
     let (disk, store, origins) = damaged();
     let more: Vec<_> = (3..6).map(|piece| keep(&store, &unit(3, "default"), piece, 40)).collect();
-    let now = CompactBudget { now_ms: u64::MAX, payload_bytes_max: u64::MAX };
+    let now = CompactBudget { work: CompactWork::Settle, now_ms: u64::MAX, payload_bytes_max: u64::MAX };
     assert_eq!(store.compact_step(now, &|| false).unwrap(), Compaction::GivenUp);
     let lost = store.counters().damaged_origins as usize;
     assert!(lost > 0 && names(&disk, "store").iter().any(|name| name.ends_with(".damaged")));

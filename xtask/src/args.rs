@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::bench::corpus;
+
 /// Shown by `--help` and below every usage error.
 pub(crate) const USAGE: &str = "\
 usage: cargo xtask <command>
@@ -20,6 +22,8 @@ usage: cargo xtask <command>
   bench [--quick] [--weir FILE] [figure]…
                     measure; all figures, or those named; --quick takes a sixteenth of the
                     data, --weir measures that binary and builds nothing
+  corpus [--bytes N] [--seed N] FILE
+                    write the log lines that `bench search` is about, 1 GiB of them
 
 What a command lacks it installs, and says so.";
 
@@ -35,6 +39,7 @@ pub(crate) enum Command {
         long: bool,
     },
     Bench(Bench),
+    Corpus(Corpus),
 }
 
 /// Options of `plugins`.
@@ -64,6 +69,17 @@ pub(crate) struct Bench {
     pub(crate) quick: bool,
 }
 
+/// Options of `corpus`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Corpus {
+    /// Where to write it.
+    pub(crate) file: PathBuf,
+    /// How large it is; the last line is whole.
+    pub(crate) bytes: u64,
+    /// Another seed gives other lines.
+    pub(crate) seed: u64,
+}
+
 /// Options of `demo`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Demo {
@@ -87,6 +103,7 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Command, Stri
         "demo" => demo(words).map(Command::Demo),
         "test" => test(words),
         "bench" => bench(words).map(Command::Bench),
+        "corpus" => corpus(words).map(Command::Corpus),
         other => Err(format!("unknown command `{other}`")),
     }
 }
@@ -140,6 +157,20 @@ fn bench(mut words: VecDeque<String>) -> Result<Bench, String> {
     Ok(options)
 }
 
+fn corpus(mut words: VecDeque<String>) -> Result<Corpus, String> {
+    let (mut file, mut bytes, mut seed) = (None, corpus::BYTES, corpus::SEED);
+    while let Some(word) = words.pop_front() {
+        match word.as_str() {
+            "--bytes" => bytes = number(&word, &value(&word, &mut words)?)?,
+            "--seed" => seed = number(&word, &value(&word, &mut words)?)?,
+            _ if word.starts_with('-') => return Err(format!("corpus: unknown option `{word}`")),
+            _ if file.is_some() => return Err(format!("corpus: one file, not also `{word}`")),
+            _ => file = Some(PathBuf::from(word)),
+        }
+    }
+    Ok(Corpus { file: file.ok_or("corpus: needs a file to write to")?, bytes, seed })
+}
+
 fn test(words: VecDeque<String>) -> Result<Command, String> {
     let mut long = false;
     for word in words {
@@ -160,6 +191,10 @@ fn duration(text: &str) -> Result<Duration, String> {
     };
     let count: u32 = digits.parse().map_err(|_| format!("`{text}`: expected a time such as 10s or 5m"))?;
     Ok(Duration::from_secs(u64::from(count) * seconds))
+}
+
+fn number(option: &str, text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("{option} `{text}`: expected a number"))
 }
 
 fn value(option: &str, words: &mut VecDeque<String>) -> Result<String, String> {
@@ -199,6 +234,8 @@ mod tests {
                     quick: true,
                 }),
             ),
+            ("corpus x", Command::Corpus(Corpus { file: "x".into(), bytes: 1 << 30, seed: 1 })),
+            ("corpus --bytes 9 --seed 8 x", Command::Corpus(Corpus { file: "x".into(), bytes: 9, seed: 8 })),
             ("plugins", Command::Plugins(Plugins::default())),
             (
                 "plugins --path x --toolchain debian",
@@ -224,6 +261,9 @@ mod tests {
             ("test --longer", "--longer"),
             ("bench --fast", "--fast"),
             ("bench --weir", "--weir"),
+            ("corpus", "a file"),
+            ("corpus --bytes 1e9 x", "1e9"),
+            ("corpus x y", "`y`"),
         ] {
             let error = parsed(line).unwrap_err();
             assert!(error.contains(named), "{line}: {error}");

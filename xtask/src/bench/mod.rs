@@ -4,6 +4,7 @@
 
 mod cluster;
 mod connections;
+pub(crate) mod corpus;
 mod disk;
 mod file_source;
 mod http;

@@ -19,9 +19,10 @@ usage: cargo xtask <command>
                     one plugin crate from anywhere; prints the component's path
   plugins --toolchain rustup|debian
                     build with that one instead of what the machine offers first
-  bench [--quick] [--weir FILE] [figure]…
+  bench [--quick] [--weir FILE] [--gib N] [figure]…
                     measure; all figures, or those named; --quick takes a sixteenth of the
-                    data, --weir measures that binary and builds nothing
+                    data, --weir measures that binary and builds nothing, --gib is how much
+                    the figures of search take
   corpus [--bytes N] [--seed N] FILE
                     write the log lines that `bench search` is about, 1 GiB of them
 
@@ -67,6 +68,8 @@ pub(crate) struct Bench {
     pub(crate) weir: Option<PathBuf>,
     /// A share of the data: shows that the figures work, not what they are.
     pub(crate) quick: bool,
+    /// How large the corpus of the figures of search is, instead of what they take else.
+    pub(crate) gib: Option<u64>,
 }
 
 /// Options of `corpus`.
@@ -149,6 +152,7 @@ fn bench(mut words: VecDeque<String>) -> Result<Bench, String> {
     while let Some(word) = words.pop_front() {
         match word.as_str() {
             "--quick" => options.quick = true,
+            "--gib" => options.gib = Some(gib(&value(&word, &mut words)?)?),
             "--weir" => options.weir = Some(PathBuf::from(value(&word, &mut words)?)),
             _ if word.starts_with('-') => return Err(format!("bench: unknown option `{word}`")),
             _ => options.only.push(word),
@@ -193,6 +197,14 @@ fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(u64::from(count) * seconds))
 }
 
+/// The size of a corpus: more than a disk of ours holds is a mistake.
+fn gib(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(gib @ 1..=1024) => Ok(gib),
+        _ => Err(format!("--gib `{text}`: expected 1 to 1024")),
+    }
+}
+
 fn number(option: &str, text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("{option} `{text}`: expected a number"))
 }
@@ -232,6 +244,7 @@ mod tests {
                     only: vec!["idle".into(), "seen".into()],
                     weir: Some("x".into()),
                     quick: true,
+                    gib: None,
                 }),
             ),
             ("corpus x", Command::Corpus(Corpus { file: "x".into(), bytes: 1 << 30, seed: 1 })),
@@ -261,6 +274,7 @@ mod tests {
             ("test --longer", "--longer"),
             ("bench --fast", "--fast"),
             ("bench --weir", "--weir"),
+            ("bench --gib 0", "`0`"),
             ("corpus", "a file"),
             ("corpus --bytes 1e9 x", "1e9"),
             ("corpus x y", "`y`"),

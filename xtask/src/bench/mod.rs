@@ -12,6 +12,7 @@ mod http_ingest;
 mod idle;
 mod latency;
 mod replicated;
+mod search;
 mod seen;
 mod sink;
 mod table;
@@ -40,7 +41,7 @@ trait Figure {
 }
 
 /// Every figure, in the order of the table.
-const FIGURES: [&dyn Figure; 8] = [
+const FIGURES: [&dyn Figure; 9] = [
     &http_ingest::HttpIngest,
     &tcp_lines::TcpLines,
     &connections::Connections,
@@ -49,6 +50,7 @@ const FIGURES: [&dyn Figure; 8] = [
     &transfer::Transfer,
     &replicated::Replicated,
     &seen::Seen,
+    &search::Search,
 ];
 
 /// What is left of an amount of data with `--quick`: one part in this many.
@@ -59,6 +61,7 @@ struct Bench {
     weir: PathBuf,
     scratch: Scratch,
     quick: bool,
+    gib: Option<u64>,
 }
 
 impl Bench {
@@ -67,6 +70,13 @@ impl Bench {
         let folder = self.scratch.path().join(name);
         std::fs::create_dir(&folder)?;
         Ok(folder)
+    }
+
+    /// How many bytes of log lines the figures of search are about, `usual_gib` of them unless another size was
+    /// asked for.
+    fn corpus_bytes(&self, usual_gib: u64) -> u64 {
+        let bytes = self.gib.unwrap_or(usual_gib) << 30;
+        if self.quick { bytes / QUICK_SHARE as u64 } else { bytes }
     }
 
     /// How much of an amount a figure takes: all of it, or a share of it in a quick run.
@@ -85,7 +95,7 @@ pub(crate) fn run(workspace: &Workspace, options: &args::Bench) -> anyhow::Resul
     };
     // Below the target folder, not in /tmp: that may be memory.
     let scratch = Scratch::below(&workspace.root.join("target"), "bench")?;
-    let bench = Bench { weir, scratch, quick: options.quick };
+    let bench = Bench { weir, scratch, quick: options.quick, gib: options.gib };
     if options.quick {
         eprintln!("bench: a share of the data; the figures show that they work, not what they are");
     }

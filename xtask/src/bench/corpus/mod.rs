@@ -38,7 +38,6 @@ use crate::args;
 pub(super) const NEEDLE: &str = "quasar7f3a9c21e5b8d046";
 pub(super) const NEEDLES: u64 = 7;
 /// In no line.
-#[cfg(test)]
 pub(super) const ABSENT: &str = "quasar0000000000000000";
 /// In one line.
 pub(super) const TRACE: &str = "6e0c5b9a41d7f8233b86d1f0a97c542e";
@@ -71,6 +70,7 @@ pub(super) struct Corpus {
     frames: u32,
     bytes: u64,
     lines: u64,
+    bytes_wanted: u64,
     /// From which byte on a line with an id gets another one instead; the last comes first.
     plants: Vec<(u64, &'static str)>,
 }
@@ -121,6 +121,7 @@ impl Corpus {
             frames: 0,
             bytes: 0,
             lines: 0,
+            bytes_wanted: bytes,
             plants,
         })
     }
@@ -167,17 +168,25 @@ impl Corpus {
         self.lines += 1;
     }
 
-    /// Writes lines until there are `bytes`, the last line whole.
-    pub(super) fn write(mut self, bytes: u64, to: &mut impl Write) -> std::io::Result<Written> {
+    /// Puts the next lines, about 1 MiB of them, into the place of what is in `piece`: none at the end, which is
+    /// behind the line that makes the corpus as long as it was to be.
+    pub(super) fn next_piece(&mut self, piece: &mut Vec<u8>) {
+        piece.clear();
+        while piece.len() < PIECE_BYTES && self.bytes < self.bytes_wanted {
+            self.line(piece);
+        }
+    }
+
+    /// Writes all lines.
+    pub(super) fn write(mut self, to: &mut impl Write) -> std::io::Result<Written> {
         let mut piece = Vec::with_capacity(PIECE_BYTES + LINE_BYTES_MAX);
-        while self.bytes < bytes {
-            piece.clear();
-            while piece.len() < PIECE_BYTES && self.bytes < bytes {
-                self.line(&mut piece);
+        loop {
+            self.next_piece(&mut piece);
+            if piece.is_empty() {
+                return Ok(Written { bytes: self.bytes, lines: self.lines });
             }
             to.write_all(&piece)?;
         }
-        Ok(Written { bytes: self.bytes, lines: self.lines })
     }
 }
 
@@ -186,8 +195,7 @@ pub(crate) fn run(options: &args::Corpus) -> anyhow::Result<()> {
     let path = &options.file;
     let mut file = File::create(path).with_context(|| format!("create {}", path.display()))?;
     let corpus = Corpus::new(options.seed, options.bytes)?;
-    let written =
-        corpus.write(options.bytes, &mut file).with_context(|| format!("write {}", path.display()))?;
+    let written = corpus.write(&mut file).with_context(|| format!("write {}", path.display()))?;
     println!("{} lines, {} bytes", written.lines, written.bytes);
     Ok(())
 }

@@ -6,7 +6,7 @@ use super::*;
 
 fn corpus(seed: u64, bytes: u64) -> (Written, String) {
     let mut out = Vec::new();
-    let written = Corpus::new(seed, bytes).unwrap().write(bytes, &mut out).unwrap();
+    let written = Corpus::new(seed, bytes).unwrap().write(&mut out).unwrap();
     (written, String::from_utf8(out).unwrap())
 }
 

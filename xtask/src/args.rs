@@ -23,6 +23,8 @@ usage: cargo xtask <command>
                     measure; all figures, or those named; --quick takes a sixteenth of the
                     data, --weir measures that binary and builds nothing, --gib is how much
                     the figures of search take
+  bench --victorialogs URL --loki URL search
+                    the same beside stores that are running there, which get the same lines
   corpus [--bytes N] [--seed N] FILE
                     write the log lines that `bench search` is about, 1 GiB of them
 
@@ -70,6 +72,15 @@ pub(crate) struct Bench {
     pub(crate) quick: bool,
     /// How large the corpus of the figures of search is, instead of what they take else.
     pub(crate) gib: Option<u64>,
+    /// What the figure of search is held against as well.
+    pub(crate) peers: Peers,
+}
+
+/// Other log stores that are running, by the URLs of their APIs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Peers {
+    pub(crate) victorialogs: Option<String>,
+    pub(crate) loki: Option<String>,
 }
 
 /// Options of `corpus`.
@@ -152,6 +163,8 @@ fn bench(mut words: VecDeque<String>) -> Result<Bench, String> {
     while let Some(word) = words.pop_front() {
         match word.as_str() {
             "--quick" => options.quick = true,
+            "--victorialogs" => options.peers.victorialogs = Some(value(&word, &mut words)?),
+            "--loki" => options.peers.loki = Some(value(&word, &mut words)?),
             "--gib" => options.gib = Some(gib(&value(&word, &mut words)?)?),
             "--weir" => options.weir = Some(PathBuf::from(value(&word, &mut words)?)),
             _ if word.starts_with('-') => return Err(format!("bench: unknown option `{word}`")),
@@ -244,11 +257,19 @@ mod tests {
                     only: vec!["idle".into(), "seen".into()],
                     weir: Some("x".into()),
                     quick: true,
-                    gib: None,
+                    ..Bench::default()
                 }),
             ),
             ("corpus x", Command::Corpus(Corpus { file: "x".into(), bytes: 1 << 30, seed: 1 })),
             ("corpus --bytes 9 --seed 8 x", Command::Corpus(Corpus { file: "x".into(), bytes: 9, seed: 8 })),
+            (
+                "bench --gib 2 --loki a --victorialogs b",
+                Command::Bench(Bench {
+                    gib: Some(2),
+                    peers: Peers { victorialogs: Some("b".into()), loki: Some("a".into()) },
+                    ..Bench::default()
+                }),
+            ),
             ("plugins", Command::Plugins(Plugins::default())),
             (
                 "plugins --path x --toolchain debian",

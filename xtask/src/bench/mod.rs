@@ -62,6 +62,7 @@ struct Bench {
     scratch: Scratch,
     quick: bool,
     gib: Option<u64>,
+    peers: args::Peers,
 }
 
 impl Bench {
@@ -95,7 +96,7 @@ pub(crate) fn run(workspace: &Workspace, options: &args::Bench) -> anyhow::Resul
     };
     // Below the target folder, not in /tmp: that may be memory.
     let scratch = Scratch::below(&workspace.root.join("target"), "bench")?;
-    let bench = Bench { weir, scratch, quick: options.quick, gib: options.gib };
+    let bench = Bench { weir, scratch, quick: options.quick, gib: options.gib, peers: options.peers.clone() };
     if options.quick {
         eprintln!("bench: a share of the data; the figures show that they work, not what they are");
     }

@@ -8,6 +8,7 @@ mod details;
 mod grep;
 mod memory;
 mod pattern;
+mod peers;
 mod pieces;
 mod questions;
 mod reply;
@@ -47,7 +48,7 @@ impl Figure for Search {
         corpus.write(&mut File::create(&file).context("create the corpus")?).context("write the corpus")?;
 
         let mut subject = Subject::start(bench, &folder)?;
-        let mut rows = ingest(&mut subject, &file)?;
+        let (rate, mut rows) = ingest(&mut subject, &file)?;
         let mut measured =
             Measured { file, segments: subject.segments()?, rows: Vec::new(), details: Vec::new() };
         for question in &QUESTIONS {
@@ -57,7 +58,13 @@ impl Figure for Search {
         let anonymous = subject.memory.peak_bytes();
         measured.rows.push(memory_row("peak memory of questions (RssAnon), MiB", anonymous));
         eprintln!("search: with pages of files at most {} MiB (VmHWM)", subject.rss_bytes_peak()? >> 20);
+        let (_, slice_lines) = subject.newest_twelfth()?;
+        let (bytes, lines) = (subject.bytes(), subject.lines());
+        // Before the peers: they are not to share the machine with it.
         subject.stop()?;
+        let Measured { file, details, .. } = &measured;
+        let weir = peers::Weir { file, bytes, lines, slice_lines, rate, details };
+        measured.rows.extend(peers::measure(&bench.peers, &weir)?);
         rows.append(&mut measured.rows);
         println!("{}", details::print(&measured.details));
         Ok(rows)
@@ -78,8 +85,8 @@ const ZSTD_CPU_PER_GB_THEN: f64 = 3.08;
 /// What VictoriaLogs needed on disk, as a share of the lines.
 const VICTORIALOGS_SHARE: f64 = 0.2666;
 
-/// Sends the file and waits until the node has settled.
-fn ingest(subject: &mut Subject, file: &Path) -> anyhow::Result<Vec<Row>> {
+/// Sends the file and waits until the node has settled. Returns the MB/s of it as well.
+fn ingest(subject: &mut Subject, file: &Path) -> anyhow::Result<(f64, Vec<Row>)> {
     let begun = subject.begin()?;
     let lines = File::open(file).context("open the corpus")?;
     pieces::each(lines, |lines| subject.post(lines))?;
@@ -97,10 +104,10 @@ fn ingest(subject: &mut Subject, file: &Path) -> anyhow::Result<Vec<Row>> {
     let (fast_bytes, fast_seconds) = grep::packed(file, 1)?;
     let (usual_bytes, _) = grep::packed(file, 3)?;
     let victorialogs = VICTORIALOGS_CPU_PER_GB * fast_seconds / gigabytes / ZSTD_CPU_PER_GB_THEN;
-    let cpu = cpu_seconds / gigabytes;
+    let (rate, cpu) = (megabytes(bytes) / seconds, cpu_seconds / gigabytes);
     let at_most = Goal::AtMost(1.0);
-    Ok(vec![
-        row("ingest, MB/s", megabytes(bytes) / seconds, "120 MB/s", 120.0, Goal::AtLeast(1.0)),
+    let rows = vec![
+        row("ingest, MB/s", rate, "120 MB/s", 120.0, Goal::AtLeast(1.0)),
         row("ingest until settled, CPU s per GB", cpu, "9 s", 9.0, at_most),
         row("ingest until settled, CPU s per GB", cpu, "zstd -1", fast_seconds / gigabytes, Goal::Shown),
         row(
@@ -115,7 +122,8 @@ fn ingest(subject: &mut Subject, file: &Path) -> anyhow::Result<Vec<Row>> {
         row("bytes on disk of raw", share, "zstd -1", fast_bytes as f64 / bytes as f64, Goal::Shown),
         row("bytes on disk of raw", share, "zstd -3", usual_bytes as f64 / bytes as f64, Goal::Shown),
         memory_row("peak memory of ingest (RssAnon), MiB", anonymous),
-    ])
+    ];
+    Ok((rate, rows))
 }
 
 /// What has been asked so far.

@@ -33,6 +33,25 @@ impl Pattern {
             Self::Regex(regex) => vec!["-e", regex],
         }
     }
+
+    /// A filter of LogsQL on the message.
+    pub(super) fn logsql(self) -> String {
+        match self {
+            Self::All => "*".to_owned(),
+            Self::Word(word) => format!("\"{word}\""),
+            Self::Bytes(bytes) => format!("~\"{bytes}\""),
+            Self::Regex(regex) => format!("~`{regex}`"),
+        }
+    }
+
+    /// A filter of LogQL, to stand behind a selector. It knows no words: bytes are what it finds fastest.
+    pub(super) fn logql(self) -> String {
+        match self {
+            Self::All => String::new(),
+            Self::Word(text) | Self::Bytes(text) => format!(" |= `{text}`"),
+            Self::Regex(regex) => format!(" |~ `{regex}`"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -41,14 +60,16 @@ mod tests {
 
     #[test]
     fn a_pattern_is_said_in_every_language() {
-        for (pattern, weir, rg) in [
-            (Pattern::All, "", "-F -e "),
-            (Pattern::Word("a"), "a", "-w -F -e a"),
-            (Pattern::Bytes("a"), "\"a\"", "-F -e a"),
-            (Pattern::Regex(r"a\d"), r"/a\d/", r"-e a\d"),
+        for (pattern, weir, rg, logsql, logql) in [
+            (Pattern::All, "", "-F -e ", "*", ""),
+            (Pattern::Word("a"), "a", "-w -F -e a", "\"a\"", " |= `a`"),
+            (Pattern::Bytes("a"), "\"a\"", "-F -e a", "~\"a\"", " |= `a`"),
+            (Pattern::Regex(r"a\d"), r"/a\d/", r"-e a\d", r"~`a\d`", r" |~ `a\d`"),
         ] {
             assert_eq!(pattern.weir(), weir);
             assert_eq!(pattern.rg().join(" "), rg);
+            assert_eq!(pattern.logsql(), logsql);
+            assert_eq!(pattern.logql(), logql);
         }
     }
 }

@@ -36,6 +36,11 @@ pub(super) fn each(
     }
 }
 
+/// How many lines end in it.
+pub(super) fn newlines(bytes: &[u8]) -> u64 {
+    bytes.split(|byte| *byte == b'\n').count() as u64 - 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,14 +49,15 @@ mod tests {
     fn pieces_are_whole_lines_and_nothing_is_lost() {
         for lines in [0, 1, 1000, 200_000] {
             let text: String = "a line\nanother one\n".repeat(lines);
-            let mut joined = Vec::new();
+            let (mut joined, mut ended) = (Vec::new(), 0);
             each(text.as_bytes(), |piece| {
                 assert!(piece.ends_with(b"\n") && piece.len() <= PIECE_BYTES);
+                ended += newlines(piece);
                 joined.extend_from_slice(piece);
                 Ok(())
             })
             .unwrap();
-            assert!(joined == text.as_bytes(), "{lines}");
+            assert!(joined == text.as_bytes() && ended == 2 * lines as u64, "{lines}");
         }
     }
 

@@ -79,8 +79,8 @@ const MS_650: Target = Target::Ms("650 ms", 650.0);
 const NEEDLE: &[Target] = &[MS_5, Target::OfRg(1.0 / 30.0)];
 const SCAN: &[Target] = &[MS_650, Target::OfVictoriaLogs(0.75)];
 
-/// What most questions have in common.
-const COUNT: Question = Question {
+/// The number of all lines; and what most questions have in common.
+pub(super) const COUNT: Question = Question {
     name: "",
     pattern: Pattern::All,
     wanted: Wanted::Count,

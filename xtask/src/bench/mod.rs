@@ -36,12 +36,16 @@ pub(crate) use table::Row;
 trait Figure {
     /// What `cargo xtask bench <name>` calls it.
     fn name(&self) -> &'static str;
+    /// Whether it is measured when no figure is named.
+    fn is_usual(&self) -> bool {
+        true
+    }
     /// Measures against a fresh node of its own.
     fn measure(&self, bench: &Bench) -> anyhow::Result<Vec<Row>>;
 }
 
 /// Every figure, in the order of the table.
-const FIGURES: [&dyn Figure; 9] = [
+const FIGURES: [&dyn Figure; 10] = [
     &http_ingest::HttpIngest,
     &tcp_lines::TcpLines,
     &connections::Connections,
@@ -51,6 +55,7 @@ const FIGURES: [&dyn Figure; 9] = [
     &replicated::Replicated,
     &seen::Seen,
     &search::Search,
+    &search::SearchLarge,
 ];
 
 /// What is left of an amount of data with `--quick`: one part in this many.
@@ -116,6 +121,8 @@ fn chosen(only: &[String]) -> anyhow::Result<Vec<&'static dyn Figure>> {
             bail!("no figure `{name}`; there are: {}", names.join(", "));
         }
     }
-    let wanted = |figure: &&dyn Figure| only.is_empty() || only.iter().any(|name| name == figure.name());
+    let wanted = |figure: &&dyn Figure| {
+        if only.is_empty() { figure.is_usual() } else { only.iter().any(|name| name == figure.name()) }
+    };
     Ok(FIGURES.into_iter().filter(wanted).collect())
 }

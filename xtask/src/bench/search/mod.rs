@@ -6,6 +6,7 @@
 mod ask;
 mod details;
 mod grep;
+mod large;
 mod memory;
 mod pattern;
 mod peers;
@@ -31,6 +32,8 @@ use crate::bench::latency::milliseconds;
 use crate::bench::table::Goal;
 use crate::bench::{Bench, Figure, Row, usage};
 use crate::setup;
+
+pub(super) use self::large::SearchLarge;
 
 pub(super) struct Search;
 

@@ -64,6 +64,11 @@ impl Recorded {
 }
 
 impl Question {
+    /// Whether no filter tells where the lines are not.
+    pub(super) fn is_scan(&self) -> bool {
+        !matches!(self.pattern, Pattern::Word(_))
+    }
+
     /// What VictoriaLogs would take here, in milliseconds: as many times what ripgrep takes as it did there.
     /// Machines differ in speed, and ripgrep's answer to the same question in both runs says by how much.
     pub(super) fn victorialogs_here(&self, rg: Option<Timed>) -> Option<f64> {

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::bench::corpus;
+
 /// Shown by `--help` and below every usage error.
 pub(crate) const USAGE: &str = "\
 usage: cargo xtask <command>
@@ -17,9 +19,14 @@ usage: cargo xtask <command>
                     one plugin crate from anywhere; prints the component's path
   plugins --toolchain rustup|debian
                     build with that one instead of what the machine offers first
-  bench [--quick] [--weir FILE] [figure]…
+  bench [--quick] [--weir FILE] [--gib N] [figure]…
                     measure; all figures, or those named; --quick takes a sixteenth of the
-                    data, --weir measures that binary and builds nothing
+                    data, --weir measures that binary and builds nothing, --gib is how much
+                    the figures of search take
+  bench --victorialogs URL --loki URL search
+                    the same beside stores that are running there, which get the same lines
+  corpus [--bytes N] [--seed N] FILE
+                    write the log lines that `bench search` is about, 1 GiB of them
 
 What a command lacks it installs, and says so.";
 
@@ -35,6 +42,7 @@ pub(crate) enum Command {
         long: bool,
     },
     Bench(Bench),
+    Corpus(Corpus),
 }
 
 /// Options of `plugins`.
@@ -62,6 +70,28 @@ pub(crate) struct Bench {
     pub(crate) weir: Option<PathBuf>,
     /// A share of the data: shows that the figures work, not what they are.
     pub(crate) quick: bool,
+    /// How large the corpus of the figures of search is, instead of what they take else.
+    pub(crate) gib: Option<u64>,
+    /// What the figure of search is held against as well.
+    pub(crate) peers: Peers,
+}
+
+/// Other log stores that are running, by the URLs of their APIs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Peers {
+    pub(crate) victorialogs: Option<String>,
+    pub(crate) loki: Option<String>,
+}
+
+/// Options of `corpus`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Corpus {
+    /// Where to write it.
+    pub(crate) file: PathBuf,
+    /// How large it is; the last line is whole.
+    pub(crate) bytes: u64,
+    /// Another seed gives other lines.
+    pub(crate) seed: u64,
 }
 
 /// Options of `demo`.
@@ -87,6 +117,7 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Command, Stri
         "demo" => demo(words).map(Command::Demo),
         "test" => test(words),
         "bench" => bench(words).map(Command::Bench),
+        "corpus" => corpus(words).map(Command::Corpus),
         other => Err(format!("unknown command `{other}`")),
     }
 }
@@ -132,12 +163,29 @@ fn bench(mut words: VecDeque<String>) -> Result<Bench, String> {
     while let Some(word) = words.pop_front() {
         match word.as_str() {
             "--quick" => options.quick = true,
+            "--victorialogs" => options.peers.victorialogs = Some(value(&word, &mut words)?),
+            "--loki" => options.peers.loki = Some(value(&word, &mut words)?),
+            "--gib" => options.gib = Some(gib(&value(&word, &mut words)?)?),
             "--weir" => options.weir = Some(PathBuf::from(value(&word, &mut words)?)),
             _ if word.starts_with('-') => return Err(format!("bench: unknown option `{word}`")),
             _ => options.only.push(word),
         }
     }
     Ok(options)
+}
+
+fn corpus(mut words: VecDeque<String>) -> Result<Corpus, String> {
+    let (mut file, mut bytes, mut seed) = (None, corpus::BYTES, corpus::SEED);
+    while let Some(word) = words.pop_front() {
+        match word.as_str() {
+            "--bytes" => bytes = number(&word, &value(&word, &mut words)?)?,
+            "--seed" => seed = number(&word, &value(&word, &mut words)?)?,
+            _ if word.starts_with('-') => return Err(format!("corpus: unknown option `{word}`")),
+            _ if file.is_some() => return Err(format!("corpus: one file, not also `{word}`")),
+            _ => file = Some(PathBuf::from(word)),
+        }
+    }
+    Ok(Corpus { file: file.ok_or("corpus: needs a file to write to")?, bytes, seed })
 }
 
 fn test(words: VecDeque<String>) -> Result<Command, String> {
@@ -160,6 +208,18 @@ fn duration(text: &str) -> Result<Duration, String> {
     };
     let count: u32 = digits.parse().map_err(|_| format!("`{text}`: expected a time such as 10s or 5m"))?;
     Ok(Duration::from_secs(u64::from(count) * seconds))
+}
+
+/// The size of a corpus: more than a disk of ours holds is a mistake.
+fn gib(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(gib @ 1..=1024) => Ok(gib),
+        _ => Err(format!("--gib `{text}`: expected 1 to 1024")),
+    }
+}
+
+fn number(option: &str, text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("{option} `{text}`: expected a number"))
 }
 
 fn value(option: &str, words: &mut VecDeque<String>) -> Result<String, String> {
@@ -197,6 +257,17 @@ mod tests {
                     only: vec!["idle".into(), "seen".into()],
                     weir: Some("x".into()),
                     quick: true,
+                    ..Bench::default()
+                }),
+            ),
+            ("corpus x", Command::Corpus(Corpus { file: "x".into(), bytes: 1 << 30, seed: 1 })),
+            ("corpus --bytes 9 --seed 8 x", Command::Corpus(Corpus { file: "x".into(), bytes: 9, seed: 8 })),
+            (
+                "bench --gib 2 --loki a --victorialogs b",
+                Command::Bench(Bench {
+                    gib: Some(2),
+                    peers: Peers { victorialogs: Some("b".into()), loki: Some("a".into()) },
+                    ..Bench::default()
                 }),
             ),
             ("plugins", Command::Plugins(Plugins::default())),
@@ -224,6 +295,10 @@ mod tests {
             ("test --longer", "--longer"),
             ("bench --fast", "--fast"),
             ("bench --weir", "--weir"),
+            ("bench --gib 0", "`0`"),
+            ("corpus", "a file"),
+            ("corpus --bytes 1e9 x", "1e9"),
+            ("corpus x y", "`y`"),
         ] {
             let error = parsed(line).unwrap_err();
             assert!(error.contains(named), "{line}: {error}");

@@ -48,6 +48,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(options) => demo::run(&workspace, &options)?,
         Command::Test { long } => return Ok(test::run(&workspace, long)),
         Command::Bench(options) => bench::run(&workspace, &options)?,
+        Command::Corpus(options) => bench::corpus::run(&options)?,
     }
     Ok(ExitCode::SUCCESS)
 }

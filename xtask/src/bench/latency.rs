@@ -11,13 +11,23 @@ impl Latencies {
         self.0.push(took);
     }
 
-    /// Milliseconds that this many of a hundred did not exceed; 0 where nothing was measured.
-    pub(super) fn percentile_ms(&self, percent: usize) -> f64 {
+    /// The time that this many of a hundred did not exceed; 0 where nothing was measured.
+    pub(super) fn percentile(&self, percent: usize) -> Duration {
         let mut sorted = self.0.clone();
         sorted.sort_unstable();
         let rank = (sorted.len() * percent).div_ceil(100);
-        sorted.get(rank.saturating_sub(1)).map_or(0.0, |took| took.as_secs_f64() * 1e3)
+        sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
     }
+
+    /// The same in milliseconds.
+    pub(super) fn percentile_ms(&self, percent: usize) -> f64 {
+        milliseconds(self.percentile(percent))
+    }
+}
+
+/// A time as figures show it.
+pub(super) fn milliseconds(took: Duration) -> f64 {
+    took.as_secs_f64() * 1e3
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod connections;
+pub(crate) mod corpus;
 mod disk;
 mod file_source;
 mod http;
@@ -11,6 +12,7 @@ mod http_ingest;
 mod idle;
 mod latency;
 mod replicated;
+mod search;
 mod seen;
 mod sink;
 mod table;
@@ -34,12 +36,16 @@ pub(crate) use table::Row;
 trait Figure {
     /// What `cargo xtask bench <name>` calls it.
     fn name(&self) -> &'static str;
+    /// Whether it is measured when no figure is named.
+    fn is_usual(&self) -> bool {
+        true
+    }
     /// Measures against a fresh node of its own.
     fn measure(&self, bench: &Bench) -> anyhow::Result<Vec<Row>>;
 }
 
 /// Every figure, in the order of the table.
-const FIGURES: [&dyn Figure; 8] = [
+const FIGURES: [&dyn Figure; 10] = [
     &http_ingest::HttpIngest,
     &tcp_lines::TcpLines,
     &connections::Connections,
@@ -48,6 +54,8 @@ const FIGURES: [&dyn Figure; 8] = [
     &transfer::Transfer,
     &replicated::Replicated,
     &seen::Seen,
+    &search::Search,
+    &search::SearchLarge,
 ];
 
 /// What is left of an amount of data with `--quick`: one part in this many.
@@ -58,6 +66,8 @@ struct Bench {
     weir: PathBuf,
     scratch: Scratch,
     quick: bool,
+    gib: Option<u64>,
+    peers: args::Peers,
 }
 
 impl Bench {
@@ -66,6 +76,13 @@ impl Bench {
         let folder = self.scratch.path().join(name);
         std::fs::create_dir(&folder)?;
         Ok(folder)
+    }
+
+    /// How many bytes of log lines the figures of search are about, `usual_gib` of them unless another size was
+    /// asked for.
+    fn corpus_bytes(&self, usual_gib: u64) -> u64 {
+        let bytes = self.gib.unwrap_or(usual_gib) << 30;
+        if self.quick { bytes / QUICK_SHARE as u64 } else { bytes }
     }
 
     /// How much of an amount a figure takes: all of it, or a share of it in a quick run.
@@ -84,7 +101,7 @@ pub(crate) fn run(workspace: &Workspace, options: &args::Bench) -> anyhow::Resul
     };
     // Below the target folder, not in /tmp: that may be memory.
     let scratch = Scratch::below(&workspace.root.join("target"), "bench")?;
-    let bench = Bench { weir, scratch, quick: options.quick };
+    let bench = Bench { weir, scratch, quick: options.quick, gib: options.gib, peers: options.peers.clone() };
     if options.quick {
         eprintln!("bench: a share of the data; the figures show that they work, not what they are");
     }
@@ -104,6 +121,8 @@ fn chosen(only: &[String]) -> anyhow::Result<Vec<&'static dyn Figure>> {
             bail!("no figure `{name}`; there are: {}", names.join(", "));
         }
     }
-    let wanted = |figure: &&dyn Figure| only.is_empty() || only.iter().any(|name| name == figure.name());
+    let wanted = |figure: &&dyn Figure| {
+        if only.is_empty() { figure.is_usual() } else { only.iter().any(|name| name == figure.name()) }
+    };
     Ok(FIGURES.into_iter().filter(wanted).collect())
 }

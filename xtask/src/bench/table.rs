@@ -47,8 +47,8 @@ pub(super) fn print(rows: &[Row]) -> String {
     let mut lines = vec![head.map(str::to_owned)];
     for row in rows {
         let goal = match row.goal {
-            Goal::AtLeast(goal) => format!(">= {goal}"),
-            Goal::AtMost(goal) => format!("<= {goal}"),
+            Goal::AtLeast(goal) => format!(">= {}", share(goal)),
+            Goal::AtMost(goal) => format!("<= {}", share(goal)),
             Goal::Shown => "-".to_owned(),
         };
         lines.push([
@@ -81,6 +81,11 @@ pub(super) fn print(rows: &[Row]) -> String {
     out
 }
 
+/// A goal with as many digits as it needs, three at most.
+fn share(goal: f64) -> String {
+    format!("{goal:.3}").trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// Three digits that mean something.
 fn number(value: f64) -> String {
     match value.abs() {
@@ -93,6 +98,13 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_goal_is_as_long_as_it_needs_to_be() {
+        for (goal, expected) in [(1.0, "1"), (10.0, "10"), (0.5, "0.5"), (1.0 / 30.0, "0.033")] {
+            assert_eq!(share(goal), expected);
+        }
+    }
 
     #[test]
     fn a_row_says_its_ratio_and_whether_the_goal_is_met() {

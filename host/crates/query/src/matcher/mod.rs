@@ -10,6 +10,7 @@ mod field;
 mod literal;
 mod node;
 mod pattern;
+mod pattern_words;
 mod required;
 mod scan;
 mod words;

@@ -14,6 +14,7 @@ mod pattern_words;
 mod required;
 mod scan;
 mod words;
+pub(crate) mod words_of;
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -40,7 +40,9 @@ pub(crate) fn required_words(hir: &Hir) -> Option<Need<Vec<u8>>> {
     // What all of them ask for is asked for once.
     let mut common = ways.first()?.clone();
     common.retain(|word| ways.iter().all(|words| words.contains(word)));
-    ways.iter_mut().for_each(|words| words.retain(|word| !common.contains(word)));
+    for words in &mut ways {
+        words.retain(|word| !common.contains(word));
+    }
     ways.dedup();
     let others: Option<Vec<Need<_>>> = ways.into_iter().map(|words| joined(words, Need::All)).collect();
     common.extend(others.and_then(|others| joined(others, Need::Any)));
@@ -183,7 +185,7 @@ fn is_edge(mut ranges: impl Iterator<Item = (u32, u32)>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::String;
+    use alloc::string::{String, ToString as _};
     use proptest::prelude::*;
     use regex::bytes::Regex;
 
@@ -227,7 +229,7 @@ mod tests {
             (" (ab?c) ", "."),
             (" [[:^any:]] a ", "a"),
         ] {
-            let got = need(pattern).map_or(String::from("."), |need| need.shown());
+            let got = need(pattern).map_or(String::from("."), |need| need.to_string());
             assert_eq!(got, expected, "{pattern}");
         }
     }
@@ -236,7 +238,7 @@ mod tests {
     fn what_is_too_large_to_follow_is_not_followed() {
         let wide = alloc::format!(" {} x ", "(a |b )".repeat(40));
         // The first few are followed, and what comes after them all.
-        let shown = need(&wide).unwrap().shown();
+        let shown = need(&wide).unwrap().to_string();
         assert!(shown.starts_with("(x (") && shown.matches('|').count() == PATHS_MAX - 1, "{shown}");
         let deep = alloc::format!("{} x {}", "(".repeat(80), "y )+".repeat(80));
         let _ = need(&deep);
@@ -265,7 +267,7 @@ mod tests {
                 let words: Vec<&[u8]> =
                     weir_record::word::words(&bytes).map(|(start, end)| &bytes[start..end]).collect();
                 let holds = need.map(&|word| u64::from(words.contains(&word.as_slice()))).holds(&|has| has == 1);
-                prop_assert!(holds, "/{pattern}/ matches {text:?}, of which {} is said", need.shown());
+                prop_assert!(holds, "/{pattern}/ matches {text:?}, of which {} is said", need.to_string());
             }
         }
     }

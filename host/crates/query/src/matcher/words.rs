@@ -6,8 +6,10 @@
 //! on both sides, of a regular expression likewise, and of a condition for its name and its text. Levels and what
 //! is excluded say nothing.
 
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::fmt;
 
 use regex_syntax::hir::{ClassUnicode, ClassUnicodeRange};
 
@@ -88,19 +90,18 @@ impl<W> Need<W> {
     }
 }
 
-#[cfg(test)]
-impl Need<Vec<u8>> {
-    /// The words as text: `(a b)` all, `(a|b)` any.
-    pub(crate) fn shown(&self) -> alloc::string::String {
-        let each = |parts: &[Need<Vec<u8>>], between: &str| {
-            let parts: Vec<_> = parts.iter().map(Need::shown).collect();
-            alloc::format!("({})", parts.join(between))
+/// The words as text: `(a b)` all, `(a|b)` any.
+impl fmt::Display for Need<Vec<u8>> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (parts, between) = match self {
+            Need::Word(word) => return f.write_str(&String::from_utf8_lossy(word)),
+            Need::All(parts) => (parts, " "),
+            Need::Any(parts) => (parts, "|"),
         };
-        match self {
-            Need::Word(word) => alloc::string::String::from_utf8_lossy(word).into_owned(),
-            Need::All(parts) => each(parts, " "),
-            Need::Any(parts) => each(parts, "|"),
+        for (index, part) in parts.iter().enumerate() {
+            write!(f, "{}{part}", if index == 0 { "(" } else { between })?;
         }
+        f.write_str(")")
     }
 }
 
@@ -122,7 +123,7 @@ pub(crate) fn joined<W>(mut needs: Vec<Need<W>>, join: fn(Vec<Need<W>>) -> Need<
     }
 }
 
-fn need_of(node: &Node) -> Option<Need<Vec<u8>>> {
+pub(crate) fn need_of(node: &Node) -> Option<Need<Vec<u8>>> {
     match node {
         Node::Literal(literal) => joined(complete_words(literal), Need::All),
         Node::And(parts) => joined(parts.iter().filter_map(need_of).collect(), Need::All),
@@ -194,7 +195,7 @@ mod tests {
     use super::*;
     use crate::Matcher;
     use crate::language::parse;
-    use alloc::string::String;
+    use alloc::string::ToString;
     use weir_record::Stream;
 
     /// The words as text: `a b` all, `a|b` any, `.` nothing known.
@@ -202,7 +203,7 @@ mod tests {
         let stream = Stream::new("orders", [("host", "web1")]).unwrap();
         let matcher = Matcher::compile(&parse(query).unwrap()).unwrap();
         let Some(matcher) = matcher.for_stream(&stream) else { return "never".into() };
-        matcher.required_words().need.as_ref().map_or(".".into(), Need::shown)
+        matcher.required_words().need.as_ref().map_or(".".into(), ToString::to_string)
     }
 
     #[test]

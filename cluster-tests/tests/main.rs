@@ -4,6 +4,7 @@ mod bad_input;
 mod chaos;
 mod cluster;
 mod crash;
+mod explain;
 mod faults;
 mod foreign_tools;
 mod forward;

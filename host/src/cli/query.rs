@@ -1,6 +1,8 @@
 //! `weir query`: asks a node, prints what comes as it comes.
 
 pub(crate) mod answer;
+mod explain;
+mod stats;
 
 use std::io::{IsTerminal as _, Write};
 
@@ -28,6 +30,7 @@ Examples:
   weir query --regex 'timeout after \\d+ms' --topic orders --label env=prod
   weir query --from 0 --format ndjson --stats
   weir query --from 2026-03-01T10:00:00Z --to 2026-03-01T11:00:00Z 'error OR warn'
+  weir query --explain 'order \"rder faile\" /timeout after \\d+ms/'
 
 A query that begins with - goes behind --: weir query -- -healthz
 Exit code 3: what was printed is right, but records are known to be missing; standard
@@ -66,9 +69,12 @@ pub(crate) struct Query {
     /// Shape of the output
     #[arg(long, value_enum, default_value = "text")]
     format: Shape,
-    /// Say on standard error what was scanned and skipped
+    /// Say on standard error what was read and skipped, and where the time went
     #[arg(long)]
     stats: bool,
+    /// In place of the records say how the query is understood, which words spare reading, and what it cost
+    #[arg(long)]
+    explain: bool,
     #[command(flatten)]
     node: NodeArgs,
 }
@@ -95,10 +101,18 @@ pub(crate) fn run(args: &Query, color: Color) -> Result<Exit, Failure> {
         }
     }
     let params = params(args)?;
+    if args.explain && args.format == Shape::Oklog {
+        return Err(Failure::usage(
+            "--explain: expected --format text or ndjson, got oklog; leave --format out",
+        ));
+    }
     let client = args.node.client()?;
     let mut out = Output::standard();
     block_on(async {
         leave_on_interrupt();
+        if args.explain && args.format == Shape::Text {
+            return explain::run(&client, params, &out, color).await;
+        }
         let mut answer =
             client.query(&params).await.map_err(|error| point_at(failure(&error), &params.q, &error))?;
         loop {
@@ -127,6 +141,7 @@ fn params(args: &Query) -> Result<QueryParams, Failure> {
             Shape::Ndjson => Format::Ndjson,
             Shape::Oklog => Format::Oklog,
         },
+        explain: args.explain,
     })
 }
 
@@ -141,6 +156,18 @@ impl Output {
     pub(crate) fn standard() -> Output {
         let stdout = std::io::stdout();
         if stdout.is_terminal() { Output::Escaped(Escaping::new(stdout)) } else { Output::Raw(stdout) }
+    }
+
+    /// Whether a person reads it.
+    fn is_terminal(&self) -> bool {
+        matches!(self, Output::Escaped(_))
+    }
+
+    /// Writes a text of ours, whose colours are meant.
+    fn write_own(bytes: &[u8]) -> std::io::Result<()> {
+        let mut stdout = std::io::stdout();
+        stdout.write_all(bytes)?;
+        stdout.flush()
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {

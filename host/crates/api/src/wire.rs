@@ -1,6 +1,7 @@
 //! What leaves the node and comes back: the only serializable types, and the promise of their names.
 
 pub mod batch;
+mod explain;
 mod histogram;
 pub mod peer;
 mod stats;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use explain::{ExplainLine, QueryExplained, TermExplained};
 pub use histogram::{Bucket, HistogramBody};
 pub(crate) use stats::to_ascii_json;
 pub use stats::{MissingPart, QueryStages, QueryStats, StatsLine};

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use weir_query::histogram::LEVELS;
@@ -60,6 +61,17 @@ pub(crate) struct Findings {
     pub(crate) notes: Vec<Note>,
     /// Whether any record was looked at.
     pub(crate) touched: bool,
+    /// Where the time of the scan went, as far as it is not spent on matching.
+    pub(crate) spent: Spent,
+}
+
+/// Parts of the time of a scan.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Spent {
+    /// On what may spare the reading of a block.
+    pub(crate) filtering: Duration,
+    /// On reading and decoding.
+    pub(crate) decoding: Duration,
 }
 
 impl Findings {
@@ -80,6 +92,7 @@ impl Findings {
             stats: Stats::default(),
             notes: Vec::new(),
             touched: false,
+            spent: Spent::default(),
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use weir_query::Stats;
 
 use crate::collector::{Collected, TooLarge};
-use crate::findings::{Findings, Note, Tally};
+use crate::findings::{Findings, Note, Spent, Tally};
 use crate::pool::Job;
 use crate::query::Event;
 use crate::workspace::Workspace;
@@ -68,7 +68,11 @@ impl<S: Scan> ScanJob<S> {
     fn finish(self, outcome: Result<(), Failure>) {
         let ScanJob { ticket, mut found, busy, done, .. } = self;
         let mut stats = std::mem::take(&mut found.stats);
-        stats.stages.scan_us = busy.as_micros() as u64;
+        let Spent { filtering, decoding } = found.spent;
+        stats.stages.scan_us = micros(busy);
+        stats.stages.filter_us = micros(filtering);
+        stats.stages.decode_us = micros(decoding);
+        stats.stages.match_us = micros(busy.saturating_sub(filtering + decoding));
         let (notes, touched) = (std::mem::take(&mut found.notes), found.touched);
         let outcome = outcome.and_then(|()| found.finish().map_err(|TooLarge| Failure::TooLarge));
         let scanned = Scanned { ticket, outcome, stats, notes, touched };
@@ -99,4 +103,8 @@ impl<S: Scan + 'static> Job for ScanJob<S> {
         }
         None
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    time.as_micros() as u64
 }

@@ -20,11 +20,25 @@ pub struct Answer {
     pub damaged: Vec<Damaged>,
 }
 
+/// How far a searchable was looked at. The later ones count more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reach {
+    /// Not at all: nothing of it was asked for, the limit came first, or all was known of it.
+    Unseen,
+    /// It lies outside of the range.
+    OutOfTime,
+    /// None of its streams was asked for.
+    OtherStreams,
+    /// Filters excluded what was looked at.
+    Pruned,
+    /// Records of it were looked at.
+    Read,
+}
+
 #[derive(Debug)]
 pub(crate) struct Ledger {
     pub(crate) answer: Answer,
-    // Per searchable whether any of its records was looked at.
-    touched: Vec<bool>,
+    reached: Vec<Reach>,
     // Places of searchables that are noted already.
     noted: HashSet<(usize, usize)>,
 }
@@ -34,12 +48,16 @@ const WHOLE: usize = usize::MAX;
 
 impl Ledger {
     pub(crate) fn new(sources: usize) -> Ledger {
-        Ledger { answer: Answer::default(), touched: vec![false; sources], noted: HashSet::new() }
+        Ledger { answer: Answer::default(), reached: vec![Reach::Unseen; sources], noted: HashSet::new() }
     }
 
     /// Takes over what a scan of a searchable has to say.
     pub(crate) fn add(&mut self, source: usize, scanned: &mut Scanned) {
-        self.touched[source] |= scanned.touched;
+        if scanned.touched {
+            self.reached(source, Reach::Read);
+        } else if scanned.stats.batches_pruned > 0 {
+            self.reached(source, Reach::Pruned);
+        }
         self.answer.stats.add(std::mem::take(&mut scanned.stats));
         for Note { place, missing, damaged } in scanned.notes.drain(..) {
             if !self.noted.insert((source, place)) {
@@ -52,6 +70,11 @@ impl Ledger {
                 self.answer.damaged.push(damaged);
             }
         }
+    }
+
+    /// Notes how far a searchable was looked at.
+    pub(crate) fn reached(&mut self, source: usize, reach: Reach) {
+        self.reached[source] = self.reached[source].max(reach);
     }
 
     /// Notes what a piece of the log has lost.
@@ -73,14 +96,23 @@ impl Ledger {
     /// The answer, with the number of searchables that were read and passed over.
     pub(crate) fn finish(mut self, sources: &[Searchable]) -> Answer {
         let stats = &mut self.answer.stats;
-        for (source, touched) in sources.iter().zip(&self.touched) {
-            let count = match (source, touched) {
+        for (source, reach) in sources.iter().zip(&self.reached) {
+            let is_read = *reach == Reach::Read;
+            let count = match (source, is_read) {
                 (Searchable::Log(_), true) => &mut stats.pieces_scanned,
                 (Searchable::Log(_), false) => &mut stats.pieces_skipped,
                 (Searchable::Segment(_), true) => &mut stats.segments_scanned,
                 (Searchable::Segment(_), false) => &mut stats.segments_skipped,
             };
             *count += 1;
+            if let Searchable::Segment(_) = source {
+                match reach {
+                    Reach::OutOfTime => stats.segments_skipped_time += 1,
+                    Reach::OtherStreams => stats.segments_skipped_streams += 1,
+                    Reach::Pruned => stats.segments_pruned += 1,
+                    Reach::Unseen | Reach::Read => {}
+                }
+            }
         }
         self.answer
     }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use weir_query::{Fingerprint, Missing};
 use weir_record::limits::QUERY_PORTION_BYTES;
@@ -160,14 +161,20 @@ impl Scan for LogScan {
     ) -> Result<bool, TooLarge> {
         let Some(portion) = self.portion(found) else { return Ok(false) };
         let mut outcome = Ok(());
+        let (reading, mut searched) = (Instant::now(), Duration::ZERO);
         self.piece.read(portion, &mut work.bytes, &mut |view| match view {
-            Ok((place, view)) if outcome.is_ok() => outcome = self.search(place, &view, found, stop),
+            Ok((place, view)) if outcome.is_ok() => {
+                let searching = Instant::now();
+                outcome = self.search(place, &view, found, stop);
+                searched += searching.elapsed();
+            }
             Ok(_) => {}
             Err(unreadable) => {
                 let note = self.note(unreadable);
                 found.notes.push(note);
             }
         });
+        found.spent.decoding += reading.elapsed().saturating_sub(searched);
         outcome?;
         found.tighten()?;
         Ok(true)

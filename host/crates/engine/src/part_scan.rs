@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use weir_query::{Missing, Order, StreamMatcher};
 use weir_segment::{BlockEntry, Columns};
@@ -124,7 +125,10 @@ impl PartScan {
             }
         }
         if self.asks_side(countable) {
-            match self.side(index, countable, found, work) {
+            let asking = Instant::now();
+            let verdict = self.side(index, countable, found, work);
+            found.spent.filtering += asking.elapsed();
+            match verdict {
                 Verdict::Search => {}
                 Verdict::Pruned => {
                     found.prune(entry.payload_bytes);
@@ -137,14 +141,16 @@ impl PartScan {
                 Verdict::Unreadable => return Ok(()),
             }
         }
-        if let Err(error) = file.read_block(&entry, &mut work.bytes) {
-            self.note_block(index, error.to_string(), found, work);
-            return Ok(());
-        }
-        match work.decode(file.footer(), index) {
+        let reading = Instant::now();
+        let decoded = match file.read_block(&entry, &mut work.bytes) {
+            Ok(()) => work.decode(file.footer(), index).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        found.spent.decoding += reading.elapsed();
+        match decoded {
             Ok(()) => self.search(found, stop, work),
-            Err(error) => {
-                self.note_block(index, error.to_string(), found, work);
+            Err(why) => {
+                self.note_block(index, why, found, work);
                 Ok(())
             }
         }
@@ -295,7 +301,10 @@ impl Scan for PartScan {
     ) -> Result<bool, TooLarge> {
         if !self.part_asked {
             self.part_asked = true;
-            if !self.ask_part(found, work) {
+            let asking = Instant::now();
+            let is_left = self.ask_part(found, work);
+            found.spent.filtering += asking.elapsed();
+            if !is_left {
                 for index in std::mem::take(&mut self.places) {
                     found.prune(self.entry(index).payload_bytes);
                 }

@@ -23,7 +23,7 @@ use crate::engine::{Engine, EngineError, Plan};
 use crate::findings::{Findings, Keep};
 use crate::item::Item;
 use crate::job::{Failure, ScanJob, Scanned};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Reach};
 use crate::log_scan::LogScan;
 use crate::matchers::Matchers;
 use crate::part_scan::PartScan;
@@ -195,6 +195,7 @@ impl<'a, 'm> Query<'a, 'm> {
                 continue;
             }
             if source_low > high || source_high < low {
+                self.ledger.reached(source, Reach::OutOfTime);
                 self.ledger.stats().bytes_skipped += searchable.payload_bytes();
                 continue;
             }
@@ -321,6 +322,7 @@ impl<'a, 'm> Query<'a, 'm> {
             }
             let Some(Reverse(next)) = self.waiting.pop() else { return Ok(()) };
             if !self.start_item(&next, share) {
+                self.ledger.reached(self.items[next.item].source, Reach::OtherStreams);
                 self.pass_over(next.item);
             }
         }

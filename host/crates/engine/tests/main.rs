@@ -17,4 +17,6 @@ mod model;
 #[cfg(test)]
 mod segments;
 #[cfg(test)]
+mod skipped;
+#[cfg(test)]
 mod stored;

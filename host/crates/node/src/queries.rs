@@ -56,19 +56,27 @@ impl Queries {
     pub(crate) async fn start(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
         let Some(planner) = &self.planner else { return self.here(request).await };
         let plan = plan_of(&request)?;
+        let asked = Instant::now();
         let place = self.place(&request).await?;
+        let queue_us = micros(asked);
         let (send, rows) = mpsc::channel(CHUNKS_AHEAD);
         let (finish, done) = oneshot::channel();
         let metrics = self.metrics.clone();
         let started = Instant::now();
         let (streams, missing) = self.open(planner, &request, &plan).await?;
+        let plan_us = micros(started);
         let partial = !missing.is_empty();
         let order = request.order;
         let limit = request.limit;
         metrics.queries_running.inc();
         tokio::task::spawn_blocking(move || {
-            let result = merge(streams, missing, order, limit, &send);
+            let mut result = merge(streams, missing, order, limit, &send);
             drop(send);
+            if let Ok(stats) = &mut result {
+                stats.stages.queue_us += queue_us;
+                stats.stages.plan_us += plan_us;
+                stats.duration_ms = asked.elapsed().as_millis() as u64;
+            }
             metrics.queries_running.dec();
             count(&metrics, started, &result);
             drop(place);
@@ -80,7 +88,9 @@ impl Queries {
     /// Starts a query over what this node itself holds.
     pub(crate) async fn here(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
         let plan = plan_of(&request)?;
+        let asked = Instant::now();
         let place = self.place(&request).await?;
+        let queue_us = micros(asked);
         let (send, rows) = mpsc::channel(CHUNKS_AHEAD);
         let (finish, done) = oneshot::channel();
         let metrics = self.metrics.clone();
@@ -88,8 +98,12 @@ impl Queries {
         tokio::spawn(async move {
             let started = Instant::now();
             metrics.queries_running.inc();
-            let result = searched.await;
+            let mut result = searched.await;
             metrics.queries_running.dec();
+            if let Ok(stats) = &mut result {
+                stats.stages.queue_us += queue_us;
+                stats.duration_ms = asked.elapsed().as_millis() as u64;
+            }
             count(&metrics, started, &result);
             drop(place);
             // The client may have gone; then nobody asks how it ended.
@@ -187,7 +201,6 @@ fn merge(
     limit: Option<u64>,
     send: &mpsc::Sender<Rows>,
 ) -> Result<Stats, ApiError> {
-    let started = Instant::now();
     let mut merger = Merger::new(order, streams.len());
     let mut sent = 0;
     let mut is_wanted = true;
@@ -235,8 +248,11 @@ fn merge(
     stats.limited = limited;
     stats.repeats += merger.repeats();
     stats.conflicts = merger.conflicts();
-    stats.duration_ms = started.elapsed().as_millis() as u64;
     Ok(stats)
+}
+
+fn micros(since: Instant) -> u64 {
+    since.elapsed().as_micros() as u64
 }
 
 /// A query in the metrics.

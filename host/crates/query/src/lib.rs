@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+mod explain;
 mod fields;
 pub mod fingerprint;
 pub mod histogram;
@@ -22,6 +23,7 @@ pub mod rows;
 pub mod stats;
 pub mod time;
 
+pub use explain::{Explanation, Term};
 pub use fingerprint::Fingerprint;
 pub use histogram::{Buckets, BucketsError, Histogram};
 pub use language::{Expr, Operand, Operator, ParseError, Scope, parse, parse_regex};

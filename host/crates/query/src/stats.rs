@@ -31,8 +31,15 @@ pub struct Stats {
     pub pieces_skipped: u64,
     /// Segments of which a block was read.
     pub segments_scanned: u64,
-    /// Segments of which none was.
+    /// Segments of which none was. Those that were not even planned for, because their unit lies outside of the
+    /// range, are not known here.
     pub segments_skipped: u64,
+    /// Those of the segments skipped that lie outside of the range.
+    pub segments_skipped_time: u64,
+    /// Those of the segments skipped that have no stream that is asked for.
+    pub segments_skipped_streams: u64,
+    /// Those of the segments skipped of which filters excluded every block that was looked at.
+    pub segments_pruned: u64,
     /// Batches, and blocks of segments, with records that were tested.
     pub batches_scanned: u64,
     /// Batches and blocks that were passed over.
@@ -58,10 +65,18 @@ pub struct Stats {
 /// Where the time of a query went, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stages {
+    /// Waiting for other queries to end before this one began.
+    pub queue_us: u64,
     /// Choosing and ordering the pieces.
     pub plan_us: u64,
-    /// Reading and testing, summed over all workers.
+    /// Reading and testing, summed over all workers: the three that follow.
     pub scan_us: u64,
+    /// Asking filters, and the columns of blocks, which blocks must be read.
+    pub filter_us: u64,
+    /// Reading and decoding.
+    pub decode_us: u64,
+    /// Testing records, and copying or counting those that match.
+    pub match_us: u64,
     /// Waiting for workers, including time they spent on other queries.
     pub wait_us: u64,
     /// Merging and copying rows.
@@ -85,6 +100,20 @@ pub struct Missing {
     pub why: String,
 }
 
+impl Stages {
+    fn add(&mut self, other: Stages) {
+        self.queue_us += other.queue_us;
+        self.plan_us += other.plan_us;
+        self.scan_us += other.scan_us;
+        self.filter_us += other.filter_us;
+        self.decode_us += other.decode_us;
+        self.match_us += other.match_us;
+        self.wait_us += other.wait_us;
+        self.merge_us += other.merge_us;
+        self.send_us += other.send_us;
+    }
+}
+
 impl Default for Stats {
     /// Nothing scanned, and nothing missing.
     fn default() -> Stats {
@@ -100,6 +129,9 @@ impl Default for Stats {
             pieces_skipped: 0,
             segments_scanned: 0,
             segments_skipped: 0,
+            segments_skipped_time: 0,
+            segments_skipped_streams: 0,
+            segments_pruned: 0,
             batches_scanned: 0,
             batches_skipped: 0,
             batches_pruned: 0,
@@ -148,16 +180,15 @@ impl Stats {
         self.pieces_skipped += other.pieces_skipped;
         self.segments_scanned += other.segments_scanned;
         self.segments_skipped += other.segments_skipped;
+        self.segments_skipped_time += other.segments_skipped_time;
+        self.segments_skipped_streams += other.segments_skipped_streams;
+        self.segments_pruned += other.segments_pruned;
         self.batches_scanned += other.batches_scanned;
         self.batches_skipped += other.batches_skipped;
         self.batches_pruned += other.batches_pruned;
         self.filters_unreadable += other.filters_unreadable;
         self.duration_ms = self.duration_ms.max(other.duration_ms);
-        self.stages.plan_us += other.stages.plan_us;
-        self.stages.scan_us += other.stages.scan_us;
-        self.stages.wait_us += other.stages.wait_us;
-        self.stages.merge_us += other.stages.merge_us;
-        self.stages.send_us += other.stages.send_us;
+        self.stages.add(other.stages);
         self.limited |= other.limited;
         self.complete &= other.complete;
         self.missing_more += other.missing_more;

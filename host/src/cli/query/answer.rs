@@ -1,9 +1,12 @@
 //! What is said about an answer, beside the answer: missing records, statistics, interruption.
 
+use std::io::IsTerminal as _;
+
 use weir_api::client::{ClientError, QueryEnd};
-use weir_api::wire::{MissingPart, QueryStats};
+use weir_api::wire::MissingPart;
 
 use crate::cli::exit::{Exit, Failure, warn};
+use crate::cli::query::stats::told;
 use crate::cli::terminal::{Color, plain};
 
 /// Missing parts named one by one.
@@ -28,7 +31,7 @@ pub(crate) fn finish(
     let incomplete = |message: String| Failure { exit: Exit::Incomplete, message };
     let end = end.map_err(|error| incomplete(format!("the answer is incomplete: {error}")))?;
     if let Some(stats) = end.stats.as_ref().filter(|_| stats_wanted) {
-        eprint!("{}", told(stats));
+        eprint!("{}", told(stats, color.applies_to(std::io::stderr().is_terminal())));
     }
     if let Some(error) = end.error {
         let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
@@ -56,43 +59,6 @@ fn missing(part: &MissingPart) -> String {
     plain(&format!("missing from {node}: {}, {from} to {to}: {}", part.place, part.why))
 }
 
-/// The statistics as people read them.
-fn told(stats: &QueryStats) -> String {
-    let seconds = (stats.duration_ms.max(1)) as f64 / 1000.0;
-    let rate = stats.bytes_scanned as f64 / 1e6 / seconds;
-    let mut text = format!(
-        "{} records in {} ms{}\n\
-         scanned: {} records, {} in {} batches of {} pieces and {} segments ({rate:.0} MB/s)\n\
-         skipped: {} in {} batches, {} of it by filters, {} pieces, {} segments\n",
-        stats.records_matched,
-        stats.duration_ms,
-        if stats.limited { ", ended by the limit" } else { "" },
-        stats.records_scanned,
-        megabytes(stats.bytes_scanned),
-        stats.batches_scanned,
-        stats.pieces_scanned,
-        stats.segments_scanned,
-        megabytes(stats.bytes_skipped),
-        stats.batches_skipped,
-        megabytes(stats.bytes_pruned),
-        stats.pieces_skipped,
-        stats.segments_skipped,
-    );
-    for (count, what) in [(stats.repeats, "repeats left out"), (stats.conflicts, "records share their id")] {
-        if count > 0 {
-            text.push_str(&count.to_string());
-            text.push(' ');
-            text.push_str(what);
-            text.push('\n');
-        }
-    }
-    text
-}
-
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
-}
-
 /// Adds the query with a mark under the column where it is wrong.
 pub(crate) fn point_at(mut failure: Failure, query: &str, error: &ClientError) -> Failure {
     let ClientError::Refused { error, .. } = error else { return failure };
@@ -105,6 +71,7 @@ pub(crate) fn point_at(mut failure: Failure, query: &str, error: &ClientError) -
 #[cfg(test)]
 mod tests {
     use weir_api::ErrorBody;
+    use weir_api::wire::QueryStats;
 
     use super::*;
 

@@ -34,6 +34,9 @@ pub struct QueryParams {
     pub order: Order,
     /// The shape of the answer.
     pub format: Format,
+    /// Whether the query is explained, and run without sending what it finds: in JSON lines, a
+    /// [`ExplainLine`](crate::wire::ExplainLine) and the statistics.
+    pub explain: bool,
 }
 
 impl QueryParams {
@@ -50,6 +53,7 @@ impl QueryParams {
             ("limit", limit.as_deref()),
             ("order", Some(order)),
             ("format", Some(self.format.name())),
+            ("explain", self.explain.then_some("1")),
         ];
         let mut form = String::new();
         for (name, value) in pairs {

@@ -6,12 +6,13 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::Version;
 use http::header::TE;
 use http::request::Parts;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
-use weir_query::{Expr, Order, parse, time};
+use weir_query::{Explanation, Expr, Order, parse, time};
 use weir_record::{RecordId, limits};
 
 use super::Request;
@@ -20,8 +21,9 @@ use crate::error::{ApiError, ErrorKind};
 use crate::format::Format;
 use crate::params::Params;
 use crate::server::{Response, Shared, read_body};
+use crate::wire::ExplainLine;
 
-const KNOWN: &[&str] = &["q", "from", "to", "limit", "order", "format"];
+const KNOWN: &[&str] = &["q", "from", "to", "limit", "order", "format", "explain"];
 /// What `interface.md` knows and this version does not do yet.
 const LATER: &[&str] = &["before", "after", "filter"];
 
@@ -67,6 +69,7 @@ fn extend_json(params: &mut Params, text: &str) -> Result<(), ApiError> {
             Value::Null => {}
             Value::String(text) => params.push(name, text),
             Value::Number(number) => params.push(name, number.to_string()),
+            Value::Bool(is) if name == "explain" => params.push(name, is.to_string()),
             _ => {
                 let shown: String = name.chars().take(80).collect();
                 return Err(refuse(format!("member {shown:?} is neither text nor a number")));
@@ -78,12 +81,33 @@ fn extend_json(params: &mut Params, text: &str) -> Result<(), ApiError> {
 
 async fn run(shared: &Arc<Shared>, head: &Parts, params: Params) -> Result<Response, ApiError> {
     let cancel = CancellationToken::new();
-    let (request, format) = resolve(params, shared.backend.now_ms(), &cancel)?;
+    let Resolved { request, format, explain } = resolve(params, shared.backend.now_ms(), &cancel)?;
+    let explained = if explain { Some(explanation(&request)?) } else { None };
     // Dropped with the answer, however that ends: a client that has gone is waited for by nobody.
     let guard = cancel.drop_guard();
     let range = (request.from, request.to);
     let started = shared.backend.query(request).await?;
-    answer::stream(started, answer::Shape { format, range, trailers: takes_trailers(head) }, guard).await
+    let shape = answer::Shape { format, range, trailers: takes_trailers(head), explained };
+    answer::stream(started, shape, guard).await
+}
+
+/// A query as it is run, and how it is answered.
+#[derive(Debug)]
+struct Resolved {
+    request: QueryRequest,
+    format: Format,
+    /// Whether the query is explained, and run without sending what it finds.
+    explain: bool,
+}
+
+/// The first line of an answer that explains.
+fn explanation(request: &QueryRequest) -> Result<Bytes, ApiError> {
+    let explanation = Explanation::of(&request.expr)
+        .map_err(|error| ApiError::bad_request("bad_query", error.to_string()))?;
+    let mut line = serde_json::to_vec(&ExplainLine { explain: explanation.into() })
+        .map_err(|error| ApiError::internal(error.to_string()))?;
+    line.push(b'\n');
+    Ok(line.into())
 }
 
 /// Whether the client says that it reads trailers (`TE: trailers`). HTTP/1.0 has none.
@@ -95,11 +119,7 @@ pub(super) fn takes_trailers(head: &Parts) -> bool {
 }
 
 /// What the parameters ask for, at a time.
-fn resolve(
-    mut params: Params,
-    now_ms: u64,
-    cancel: &CancellationToken,
-) -> Result<(QueryRequest, Format), ApiError> {
+fn resolve(mut params: Params, now_ms: u64, cancel: &CancellationToken) -> Result<Resolved, ApiError> {
     for name in LATER {
         if params.take(name)?.is_some() {
             return Err(ApiError::bad_request("not_yet", format!("{name} comes with a later version"))
@@ -112,10 +132,16 @@ fn resolve(
     let limit = params.take("limit")?.map(|limit| parse_limit(&limit)).transpose()?;
     let order: Order = one_of(&mut params, "order")?;
     let format: Format = one_of(&mut params, "format")?;
+    let explain = params.take("explain")?.map_or(Ok(false), |text| parse_flag("explain", &text))?;
     params.finish(KNOWN)?;
     check_range(from, to)?;
+    if explain && format != Format::Ndjson {
+        return Err(ApiError::bad_request("bad_parameter", "an explanation has the format ndjson alone")
+            .hint("leave format out, or ask with weir query --explain"));
+    }
     let expr = expression(&text)?;
-    Ok((QueryRequest { text, expr, from, to, limit, order, cancel: cancel.clone() }, format))
+    let request = QueryRequest { text, expr, from, to, limit, order, cancel: cancel.clone() };
+    Ok(Resolved { request, format, explain })
 }
 
 /// The meaning of a query's text.
@@ -155,6 +181,18 @@ fn parse_limit(text: &str) -> Result<u64, ApiError> {
     })
 }
 
+/// A parameter that is given or not; given without a value it is.
+fn parse_flag(name: &str, text: &str) -> Result<bool, ApiError> {
+    match text {
+        "" | "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        _ => {
+            let shown: String = text.chars().take(80).collect();
+            Err(ApiError::bad_request("bad_parameter", format!("{name} is 1 or 0, not {shown:?}")))
+        }
+    }
+}
+
 fn one_of<T>(params: &mut Params, name: &'static str) -> Result<T, ApiError>
 where
     T: FromStr + Default,
@@ -174,6 +212,10 @@ mod tests {
     const NOW_MS: u64 = 1_700_000_000_000;
 
     fn resolved(params: &str) -> Result<(QueryRequest, Format), ApiError> {
+        all_resolved(params).map(|resolved| (resolved.request, resolved.format))
+    }
+
+    fn all_resolved(params: &str) -> Result<Resolved, ApiError> {
         resolve(Params::parse(params)?, NOW_MS, &CancellationToken::new())
     }
 
@@ -219,10 +261,11 @@ mod tests {
     #[test]
     fn a_json_body_is_an_object_of_text_and_numbers() {
         let mut params = Params::default();
-        extend_json(&mut params, r#"{"q":"a & b","limit":7,"to":null}"#).unwrap();
+        extend_json(&mut params, r#"{"q":"a & b","limit":7,"to":null,"explain":true}"#).unwrap();
         assert_eq!(params.take("q").unwrap().as_deref(), Some("a & b"));
         assert_eq!(params.take("limit").unwrap().as_deref(), Some("7"));
         assert_eq!(params.take("to").unwrap(), None);
+        assert_eq!(params.take("explain").unwrap().as_deref(), Some("true"));
         for body in ["", "[]", "{\"q\":[1]}", "{\"q\":true}"] {
             assert_eq!(extend_json(&mut params, body).unwrap_err().code(), "bad_json", "{body}");
         }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 use weir_query::Stats;
+use weir_query::stats::Stages;
 use weir_record::RecordId;
 
 use crate::format::rfc3339_ms;
@@ -54,6 +55,12 @@ pub struct QueryStats {
     pub segments_scanned: u64,
     /// Segments passed over.
     pub segments_skipped: u64,
+    /// Those of them that lie outside of the range.
+    pub segments_skipped_time: u64,
+    /// Those of them that have none of the streams asked for.
+    pub segments_skipped_streams: u64,
+    /// Those of them that filters excluded.
+    pub segments_pruned: u64,
     /// Batches and blocks read.
     pub batches_scanned: u64,
     /// Batches and blocks passed over.
@@ -72,10 +79,18 @@ pub struct QueryStats {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct QueryStages {
+    /// Waiting for other queries to end.
+    pub queue_us: u64,
     /// Choosing and ordering the pieces.
     pub plan_us: u64,
-    /// Reading and testing, summed over all workers.
+    /// Reading and testing, summed over all workers: the three that follow.
     pub scan_us: u64,
+    /// Asking filters which blocks must be read.
+    pub filter_us: u64,
+    /// Reading and decoding.
+    pub decode_us: u64,
+    /// Testing records.
+    pub match_us: u64,
     /// Waiting for workers.
     pub wait_us: u64,
     /// Merging and copying rows.
@@ -98,6 +113,14 @@ pub struct MissingPart {
     pub to: Option<String>,
     /// Why they are missing.
     pub why: String,
+}
+
+impl QueryStages {
+    fn of(stages: &Stages) -> QueryStages {
+        let Stages { queue_us, plan_us, scan_us, filter_us, decode_us, match_us, wait_us, merge_us, send_us } =
+            *stages;
+        QueryStages { queue_us, plan_us, scan_us, filter_us, decode_us, match_us, wait_us, merge_us, send_us }
+    }
 }
 
 impl QueryStats {
@@ -128,18 +151,15 @@ impl QueryStats {
             pieces_skipped: stats.pieces_skipped,
             segments_scanned: stats.segments_scanned,
             segments_skipped: stats.segments_skipped,
+            segments_skipped_time: stats.segments_skipped_time,
+            segments_skipped_streams: stats.segments_skipped_streams,
+            segments_pruned: stats.segments_pruned,
             batches_scanned: stats.batches_scanned,
             batches_skipped: stats.batches_skipped,
             batches_pruned: stats.batches_pruned,
             filters_unreadable: stats.filters_unreadable,
             duration_ms: stats.duration_ms,
-            stages: QueryStages {
-                plan_us: stats.stages.plan_us,
-                scan_us: stats.stages.scan_us,
-                wait_us: stats.stages.wait_us,
-                merge_us: stats.stages.merge_us,
-                send_us: stats.stages.send_us,
-            },
+            stages: QueryStages::of(&stats.stages),
         }
     }
 

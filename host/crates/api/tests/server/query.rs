@@ -53,6 +53,27 @@ async fn json_lines_end_with_statistics() {
 }
 
 #[tokio::test]
+async fn an_explanation_comes_in_place_of_the_records() {
+    let server = with_lines(Script::Whole).await;
+    for flag in ["explain=1", "explain"] {
+        let answer = server.get(&format!("/api/v1/query?q=one%20%22wo%22&{flag}")).await;
+        let lines = answer.lines();
+        assert_eq!(lines.len(), 2, "{}", answer.text());
+        let explain = &lines[0]["explain"];
+        assert_eq!(
+            (explain["query"].as_str(), explain["filters"].as_str()),
+            (Some("one \"wo\""), Some("one"))
+        );
+        assert!(explain["terms"][1]["hint"].as_str().unwrap().contains("leave the quotes out"));
+        assert_eq!(lines[1]["stats"]["complete"], true);
+    }
+    let answer = server.get("/api/v1/query?explain=1&format=text").await;
+    assert_eq!(answer.status, 400);
+    let answer = server.get("/api/v1/query?explain=maybe").await;
+    assert!(answer.status == 400 && answer.text().contains("explain is 1 or 0"));
+}
+
+#[tokio::test]
 async fn text_tells_its_end_in_trailers_to_those_who_read_them() {
     for format in ["text", "oklog"] {
         let server = with_lines(Script::Whole).await;

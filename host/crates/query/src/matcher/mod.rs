@@ -10,9 +10,11 @@ mod field;
 mod literal;
 mod node;
 mod pattern;
+mod pattern_words;
 mod required;
 mod scan;
 mod words;
+pub(crate) mod words_of;
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -1,13 +1,16 @@
 //! A term of a query that is a regular expression.
 
 use alloc::string::ToString;
+use alloc::vec::Vec;
 
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::hir::{Hir, HirKind};
 use weir_record::limits::REGEX_BYTES_MAX;
 
 use crate::matcher::CompileError;
+use crate::matcher::pattern_words::required_words;
 use crate::matcher::required::{Needles, required};
+use crate::matcher::words::Need;
 
 /// A compiled regular expression. It sees one payload at a time; bytes that are no UTF-8 are matched by
 /// nothing that stands for characters, and do no harm.
@@ -15,6 +18,8 @@ use crate::matcher::required::{Needles, required};
 pub(crate) struct Pattern {
     pub(crate) regex: Regex,
     pub(crate) needles: Option<Needles>,
+    /// Words that stand whole in everything it matches.
+    pub(crate) words: Option<Need<Vec<u8>>>,
 }
 
 impl Pattern {
@@ -24,7 +29,7 @@ impl Pattern {
                 regex::Error::CompiledTooBig(_) => CompileError::RegexTooLarge { pattern: pattern.into() },
                 other => CompileError::Regex { pattern: pattern.into(), message: other.to_string() },
             })?;
-        Ok(Pattern { regex, needles: required(hir) })
+        Ok(Pattern { regex, needles: required(hir), words: required_words(hir) })
     }
 }
 

@@ -3,11 +3,13 @@
 //!
 //! A filter knows whole words (see [`is_word_byte`]) without regard to ASCII case. So a term counts only for
 //! the words that are complete inside it: of a word term all of them, of quoted bytes those with other bytes
-//! on both sides, and of a condition for its name and its text. Regular expressions, levels and what is excluded
-//! say nothing.
+//! on both sides, of a regular expression likewise, and of a condition for its name and its text. Levels and what
+//! is excluded say nothing.
 
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::fmt;
 
 use regex_syntax::hir::{ClassUnicode, ClassUnicodeRange};
 
@@ -15,11 +17,11 @@ use crate::matcher::literal::{Case, Literal, is_word_byte};
 use crate::matcher::node::{Absent, Node};
 
 /// Forms of one word in any case that filters are asked for.
-const WORD_FORMS_MAX: usize = 16;
+pub(crate) const WORD_FORMS_MAX: usize = 16;
 
 /// What every match holds, as words `W`: texts, or hashes of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Need<W> {
+pub(crate) enum Need<W> {
     Word(W),
     All(Vec<Need<W>>),
     Any(Vec<Need<W>>),
@@ -79,7 +81,7 @@ impl Prune {
 
 impl<W> Need<W> {
     /// The same of other words; `None` when those that are left say nothing.
-    fn map<V>(&self, change: &dyn Fn(&W) -> Option<V>) -> Option<Need<V>> {
+    pub(crate) fn map<V>(&self, change: &dyn Fn(&W) -> Option<V>) -> Option<Need<V>> {
         match self {
             Need::Word(word) => change(word).map(Need::Word),
             Need::All(parts) => joined(parts.iter().filter_map(|part| part.map(change)).collect(), Need::All),
@@ -92,8 +94,23 @@ impl<W> Need<W> {
     }
 }
 
+/// The words as text: `(a b)` all, `(a|b)` any.
+impl fmt::Display for Need<Vec<u8>> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (parts, between) = match self {
+            Need::Word(word) => return f.write_str(&String::from_utf8_lossy(word)),
+            Need::All(parts) => (parts, " "),
+            Need::Any(parts) => (parts, "|"),
+        };
+        for (index, part) in parts.iter().enumerate() {
+            write!(f, "{}{part}", if index == 0 { "(" } else { between })?;
+        }
+        f.write_str(")")
+    }
+}
+
 impl Need<u64> {
-    fn holds(&self, may_contain: &dyn Fn(u64) -> bool) -> bool {
+    pub(crate) fn holds(&self, may_contain: &dyn Fn(u64) -> bool) -> bool {
         match self {
             Need::Word(hash) => may_contain(*hash),
             Need::All(parts) => parts.iter().all(|part| part.holds(may_contain)),
@@ -102,7 +119,7 @@ impl Need<u64> {
     }
 }
 
-fn joined<W>(mut needs: Vec<Need<W>>, join: fn(Vec<Need<W>>) -> Need<W>) -> Option<Need<W>> {
+pub(crate) fn joined<W>(mut needs: Vec<Need<W>>, join: fn(Vec<Need<W>>) -> Need<W>) -> Option<Need<W>> {
     match needs.len() {
         0 => None,
         1 => needs.pop(),
@@ -110,7 +127,7 @@ fn joined<W>(mut needs: Vec<Need<W>>, join: fn(Vec<Need<W>>) -> Need<W>) -> Opti
     }
 }
 
-fn need_of(node: &Node) -> Option<Need<Vec<u8>>> {
+pub(crate) fn need_of(node: &Node) -> Option<Need<Vec<u8>>> {
     match node {
         Node::Literal(literal) => joined(complete_words(literal), Need::All),
         Node::And(parts) => joined(parts.iter().filter_map(need_of).collect(), Need::All),
@@ -121,9 +138,9 @@ fn need_of(node: &Node) -> Option<Need<Vec<u8>>> {
         Node::Field { field, absent: Absent::Fails } => {
             joined(field.words().into_iter().map(Need::Word).collect(), Need::All)
         }
+        Node::Pattern(pattern) => pattern.words.clone(),
         Node::All
         | Node::Not(_)
-        | Node::Pattern(_)
         | Node::Topic(_)
         | Node::Label { .. }
         | Node::Field { .. }
@@ -182,26 +199,15 @@ mod tests {
     use super::*;
     use crate::Matcher;
     use crate::language::parse;
-    use alloc::string::String;
+    use alloc::string::ToString;
     use weir_record::Stream;
 
     /// The words as text: `a b` all, `a|b` any, `.` nothing known.
     fn shown(query: &str) -> String {
-        fn text(need: &Need<Vec<u8>>) -> String {
-            let each = |parts: &[Need<Vec<u8>>], between| {
-                let parts: Vec<String> = parts.iter().map(text).collect();
-                alloc::format!("({})", parts.join(between))
-            };
-            match need {
-                Need::Word(word) => String::from_utf8_lossy(word).into_owned(),
-                Need::All(parts) => each(parts, " "),
-                Need::Any(parts) => each(parts, "|"),
-            }
-        }
         let stream = Stream::new("orders", [("host", "web1")]).unwrap();
         let matcher = Matcher::compile(&parse(query).unwrap()).unwrap();
         let Some(matcher) = matcher.for_stream(&stream) else { return "never".into() };
-        matcher.required_words().need.as_ref().map_or(".".into(), text)
+        matcher.required_words().need.as_ref().map_or(".".into(), ToString::to_string)
     }
 
     #[test]
@@ -221,6 +227,10 @@ mod tests {
             ("/plain text/", "."),
             ("/ plain /", "plain"),
             ("/a.*b/", "."),
+            ("/timeout after \\d+ms/", "after"),
+            ("/ a\\d* b / c", "(c b)"),
+            ("/a.*b/ OR c", "."),
+            ("-/ a /", "."),
             ("a -b", "a"),
             ("-a", "."),
             ("--a", "."),

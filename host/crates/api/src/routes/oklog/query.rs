@@ -94,7 +94,8 @@ async fn records(
     };
     started.partial |= partial;
     let trailers = takes_trailers(head);
-    answer::stream(started, answer::Shape { format: Format::Oklog, range: (from, to), trailers }, guard).await
+    let shape = answer::Shape { format: Format::Oklog, range: (from, to), trailers, explained: None };
+    answer::stream(started, shape, guard).await
 }
 
 /// The statistics of an answer, as far as its head can have them.

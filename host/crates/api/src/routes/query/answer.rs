@@ -33,6 +33,8 @@ pub(in crate::routes) struct Shape {
     pub(in crate::routes) range: (RecordId, RecordId),
     /// Whether the client reads trailers.
     pub(in crate::routes) trailers: bool,
+    /// An explanation that comes in place of all rows.
+    pub(in crate::routes) explained: Option<Bytes>,
 }
 
 type Done = oneshot::Receiver<Result<Stats, ApiError>>;
@@ -40,6 +42,8 @@ type Done = oneshot::Receiver<Result<Stats, ApiError>>;
 /// An answer under way: what is still to be written.
 struct Writing {
     shape: Shape,
+    /// Whether rows are written.
+    with_rows: bool,
     /// Rows that came before the head was sent.
     first: Option<Rows>,
     rows: mpsc::Receiver<Rows>,
@@ -73,7 +77,8 @@ pub(in crate::routes) async fn stream(
         Err(_) => (None, done),
     };
     let format = shape.format;
-    let writing = Writing { shape, first, rows, done: Some(done), partial, _guard: guard };
+    let with_rows = shape.explained.is_none();
+    let writing = Writing { shape, with_rows, first, rows, done: Some(done), partial, _guard: guard };
     let body = StreamBody::new(unfold(writing, |writing| async {
         let (frame, writing) = writing.next().await?;
         Some((frame, writing))
@@ -99,11 +104,18 @@ type Written = Result<Frame<Bytes>, BodyError>;
 
 impl Writing {
     async fn next(mut self) -> Option<(Written, Writing)> {
-        let rows = match self.first.take() {
-            Some(rows) => Some(rows),
-            None => self.rows.recv().await,
-        };
-        if let Some(rows) = rows {
+        if let Some(line) = self.shape.explained.take() {
+            return Some((Ok(Frame::data(line)), self));
+        }
+        loop {
+            let rows = match self.first.take() {
+                Some(rows) => Some(rows),
+                None => self.rows.recv().await,
+            };
+            let Some(rows) = rows else { break };
+            if !self.with_rows {
+                continue;
+            }
             let mut chunk = Vec::new();
             self.shape.format.write(&rows, &mut chunk);
             return Some((Ok(Frame::data(chunk.into())), self));

@@ -4,7 +4,9 @@
 //! repeats, conflicts, bytes scanned, bytes skipped, bytes pruned, pieces scanned, pieces skipped, segments scanned,
 //! segments skipped, batches scanned, batches skipped, batches pruned, filters unreadable, duration (ms), then in µs: planning, scanning, waiting, merging, sending; v missing parts, per part
 //! node (text), place (text), first id (16), last id (16), why (text); v how many more; the units and origins
-//! that were not read, as in [`search`](super::search).
+//! that were not read, as in [`search`](super::search); v further statistics, v each, of which a reader takes as
+//! many as it knows: segments skipped because of the time, because of their streams, because of filters, then in µs
+//! queueing, filtering, decoding, matching. What an older node does not say is 0.
 
 use weir_query::stats::Stages;
 use weir_query::{Missing, Stats};
@@ -12,6 +14,9 @@ use weir_record::codec::{CodecError, Reader, put_varint};
 use weir_record::{RecordId, limits};
 
 use super::search::{SearchCodecError, UnitOrigins, put_text, put_units, read_units, text};
+
+/// Further statistics that a newer node may send.
+const FURTHER_MAX: usize = 256;
 
 /// How a search ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,6 +70,19 @@ impl SearchEnd {
         }
         put_varint(&mut out, stats.missing_more + (stats.missing.len() - listed.len()) as u64);
         put_units(&mut out, &self.unread);
+        let further = [
+            stats.segments_skipped_time,
+            stats.segments_skipped_streams,
+            stats.segments_pruned,
+            stats.stages.queue_us,
+            stats.stages.filter_us,
+            stats.stages.decode_us,
+            stats.stages.match_us,
+        ];
+        put_varint(&mut out, further.len() as u64);
+        for value in further {
+            put_varint(&mut out, value);
+        }
         out
     }
 
@@ -98,11 +116,11 @@ impl SearchEnd {
                 wait_us: value()?,
                 merge_us: value()?,
                 send_us: value()?,
+                ..Stages::default()
             },
             limited: flags & 2 != 0,
             complete: flags & 1 != 0,
-            missing: Vec::new(),
-            missing_more: 0,
+            ..Stats::default()
         };
         let count = reader.bounded("missing parts", limits::QUERY_MISSING_MAX)?;
         for _ in 0..count {
@@ -110,12 +128,35 @@ impl SearchEnd {
         }
         stats.missing_more = reader.varint("more missing parts")?;
         let unread = read_units(&mut reader)?;
+        if !reader.rest().is_empty() {
+            let count = reader.bounded("further statistics", FURTHER_MAX)?;
+            let mut known = further(&mut stats).into_iter();
+            for _ in 0..count {
+                let value = reader.varint("further statistics")?;
+                if let Some(place) = known.next() {
+                    *place = value;
+                }
+            }
+        }
         reader.finish()?;
         if stats.complete && (count > 0 || stats.missing_more > 0) {
             return Err(SearchCodecError::Value("complete"));
         }
         Ok(SearchEnd { stats, unread })
     }
+}
+
+/// Statistics that came later, in their order on the wire: new ones go to the end.
+fn further(stats: &mut Stats) -> [&mut u64; 7] {
+    [
+        &mut stats.segments_skipped_time,
+        &mut stats.segments_skipped_streams,
+        &mut stats.segments_pruned,
+        &mut stats.stages.queue_us,
+        &mut stats.stages.filter_us,
+        &mut stats.stages.decode_us,
+        &mut stats.stages.match_us,
+    ]
 }
 
 fn read_missing(reader: &mut Reader<'_>) -> Result<Missing, SearchCodecError> {
@@ -146,7 +187,7 @@ mod tests {
             },
         );
         let missing = prop::collection::vec(missing, 0..4);
-        (any::<[u64; 21]>(), any::<bool>(), any::<u32>(), missing, units()).prop_map(
+        (any::<[u64; 28]>(), any::<bool>(), any::<u32>(), missing, units()).prop_map(
             |(values, limited, missing_more, missing, unread)| {
                 let stats = Stats {
                     records_scanned: values[0],
@@ -171,7 +212,14 @@ mod tests {
                         wait_us: values[13],
                         merge_us: values[14],
                         send_us: values[15],
+                        queue_us: values[24],
+                        filter_us: values[25],
+                        decode_us: values[26],
+                        match_us: values[27],
                     },
+                    segments_skipped_time: values[21],
+                    segments_skipped_streams: values[22],
+                    segments_pruned: values[23],
                     limited,
                     complete: missing.is_empty() && missing_more == 0,
                     missing,
@@ -188,10 +236,21 @@ mod tests {
             end in ends(), at in any::<prop::sample::Index>(), bit in 0..8,
         ) {
             let mut body = end.encode();
-            prop_assert_eq!(SearchEnd::decode(&body), Ok(end));
-            for cut in 0..body.len() {
+            prop_assert_eq!(SearchEnd::decode(&body), Ok(end.clone()));
+            // An older node ends before the further statistics, a newer one has more of them.
+            let mut older = end.clone();
+            for value in further(&mut older.stats) {
+                *value = 0;
+            }
+            let older_bytes = older.encode().len() - 8;
+            for cut in (0..body.len()).filter(|cut| *cut != older_bytes) {
                 prop_assert!(SearchEnd::decode(&body[..cut]).is_err());
             }
+            prop_assert_eq!(SearchEnd::decode(&body[..older_bytes]), Ok(older));
+            let mut newer = body.clone();
+            newer[older_bytes] += 1;
+            newer.push(5);
+            prop_assert_eq!(SearchEnd::decode(&newer), Ok(end));
             let at = at.index(body.len());
             body[at] ^= 1_u8 << bit;
             let _ = SearchEnd::decode(&body);

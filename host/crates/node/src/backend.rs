@@ -149,7 +149,9 @@ impl NodeBackend {
             self.metrics.store_segments.set(store.snapshot().segments.len() as i64);
             self.metrics.store_bytes.set(store.bytes() as i64);
             self.metrics.store_full.set(i64::from(store.is_full()));
-            self.metrics.compacted_bytes.set(store.counters().compacted_out_bytes as f64);
+            let counters = store.counters();
+            self.metrics.compacted_bytes.set(counters.compacted_out_bytes as f64);
+            self.metrics.write_amplification.set(counters.write_amplification().unwrap_or(1.0));
         }
         if let Ok(space) = weir_storage::Disk::space(&weir_storage::disk::real::RealDisk, &self.data_dir) {
             self.metrics.disk_free_bytes.set(space.free_bytes as f64);

@@ -1,8 +1,8 @@
-//! Counts over time, from the rows of a query.
+//! Counts over time: those of the engine where this node holds all there is, else from merged rows.
 
 use tokio_util::sync::CancellationToken;
 use weir_api::backend::{ApiError, HistogramAnswer, HistogramRequest, QueryRequest};
-use weir_query::{Order, Rows};
+use weir_query::{Buckets, Order, Rows};
 use weir_record::RecordId;
 use weir_segment::level::{LEVELS, Level};
 
@@ -20,17 +20,19 @@ pub(crate) async fn count(
     // Ends the query when the client goes, and with it this future.
     let cancel: CancellationToken = request.cancel.child_token();
     let _guard = cancel.clone().drop_guard();
-    let mut answer = queries
-        .start(QueryRequest {
-            text: request.text,
-            expr: request.expr,
-            from: request.from,
-            to: request.to.min(RecordId::lowest_at(to_ms)),
-            limit: None,
-            order: Order::Asc,
-            cancel,
-        })
-        .await?;
+    let to = request.to.min(RecordId::lowest_at(to_ms));
+    let HistogramRequest { text, expr, from, .. } = request;
+    let query = QueryRequest { text, expr, from, to, limit: None, order: Order::Asc, cancel };
+    // Buckets that would end after the end of time are filled from rows.
+    let buckets = Buckets::new(from_ms, counts.width_ms, counts.buckets.len() as u64);
+    if let Ok(buckets) = buckets
+        && let Some(counted) = queries.counts(&query, buckets).await
+    {
+        let (histogram, stats) = counted?;
+        let buckets = histogram.counts().to_vec();
+        return Ok(HistogramAnswer { from_ms, width_ms: counts.width_ms, buckets, stats });
+    }
+    let mut answer = queries.start(query).await?;
     while let Some(rows) = answer.rows.recv().await {
         counts.add(&rows);
     }

@@ -113,6 +113,7 @@ pub(crate) struct Metrics {
     pub(crate) store_full: IntGauge,
     /// Bytes that compaction has written.
     pub(crate) compacted_bytes: Gauge,
+    pub(crate) write_amplification: Gauge,
 }
 
 /// Seconds, from half a millisecond to ten seconds.
@@ -295,6 +296,10 @@ impl Metrics {
             compacted_bytes: list.add(Gauge::with_opts(Opts::new(
                 "weir_store_compacted_bytes",
                 "Bytes that compaction has written since the start.",
+            ))),
+            write_amplification: list.add(Gauge::with_opts(Opts::new(
+                "weir_store_write_amplification",
+                "Bytes that the store has written since the start for each byte that it accepted; 1 without merging.",
             ))),
             disk_free_bytes: list
                 .add(Gauge::new("weir_disk_free_bytes", "Free bytes of the disk that holds the data.")),

@@ -12,7 +12,7 @@ use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use weir_api::backend::{ApiError, ErrorKind, QueryAnswer, QueryRequest};
 use weir_engine::Plan;
-use weir_query::{Matcher, Missing, Order, Rows, Stats};
+use weir_query::{Buckets, Histogram, Matcher, Missing, Order, Rows, Stats};
 use weir_record::RecordId;
 use weir_record::limits::{PLANS_MAX, QUERIES_RUNNING_MAX, QUERIES_WAITING_MAX};
 
@@ -110,6 +110,46 @@ impl Queries {
             let _ = finish.send(result);
         });
         Ok(QueryAnswer { rows, done, partial: false })
+    }
+
+    /// Counts over what this node itself holds, without making rows; `None` when other nodes hold records, too: a
+    /// record that several of them hold is only found to be one when they are merged.
+    pub(crate) async fn counts(
+        &self,
+        request: &QueryRequest,
+        buckets: Buckets,
+    ) -> Option<Result<(Histogram, Stats), ApiError>> {
+        if self.planner.is_some() {
+            return None;
+        }
+        Some(self.counts_here(request, buckets).await)
+    }
+
+    async fn counts_here(
+        &self,
+        request: &QueryRequest,
+        buckets: Buckets,
+    ) -> Result<(Histogram, Stats), ApiError> {
+        let plan = plan_of(request)?;
+        let asked = Instant::now();
+        let _place = self.place(request).await?;
+        let (queue_us, started) = (micros(asked), Instant::now());
+        self.metrics.queries_running.inc();
+        let counted = self.local.histogram_of_all(plan, buckets, &request.cancel).await;
+        self.metrics.queries_running.dec();
+        let (histogram, mut result) = match counted {
+            Ok((histogram, stats)) => (Some(histogram), Ok(stats)),
+            Err(error) => (None, Err(error)),
+        };
+        if let Ok(stats) = &mut result {
+            stats.stages.queue_us += queue_us;
+            stats.duration_ms = asked.elapsed().as_millis() as u64;
+        }
+        count(&self.metrics, started, &result);
+        let stats = result?;
+        histogram
+            .map(|histogram| (histogram, stats))
+            .ok_or_else(|| ApiError::internal("counting came to nothing"))
     }
 
     /// Plans, and opens every part. What is gone meanwhile is planned anew.

@@ -359,6 +359,7 @@ fn open_store(
     let options = StoreOptions {
         full_at_percent: u64::from(config.storage.full_at_percent),
         resume_at_percent: u64::from(config.storage.resume_at_percent),
+        target_bytes: config.storage.segment_bytes,
         ..StoreOptions::default()
     };
     let (store, recovery) = Store::open_with(data_dir.disk(), data_dir.path(), options, poison)?;

@@ -89,6 +89,10 @@ pub const SEAL_WRITE_BYTES: usize = 1 << 20;
 /// Payload of a segment that compaction aims at: about a quarter of it on disk. From half of it on a segment
 /// counts as full and is not merged any more.
 pub const STORE_SEGMENT_BYTES_DEFAULT: u64 = 512 << 20;
+/// What may be asked for in place of it.
+pub const STORE_SEGMENT_BYTES_MIN: u64 = 16 << 20;
+/// See [`STORE_SEGMENT_BYTES_MIN`].
+pub const STORE_SEGMENT_BYTES_MAX: u64 = 8 << 30;
 /// Least segments of one size class that are merged at once: each merge lifts its records a class.
 pub const STORE_COMPACT_INPUTS_MIN: usize = 8;
 /// Most segments that are merged at once: one block of each is in memory.

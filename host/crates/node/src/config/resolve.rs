@@ -180,8 +180,9 @@ fn storage(table: &Table) -> Option<StorageConfig> {
     let seal = table.table("seal")?;
     let Simple::Bytes(piece_bytes) = *seal.simple("bytes")? else { return None };
     let Simple::DurationMs(piece_age_ms) = *seal.simple("age")? else { return None };
+    let Simple::Bytes(segment_bytes) = *table.table("segments")?.simple("bytes")? else { return None };
     let resume_at_percent = full_at_percent.saturating_sub(RESUME_BELOW_PERCENT);
-    Some(StorageConfig { full_at_percent, resume_at_percent, piece_bytes, piece_age_ms })
+    Some(StorageConfig { full_at_percent, resume_at_percent, piece_bytes, piece_age_ms, segment_bytes })
 }
 
 fn source(named: &Named, known: &[&str], problems: &mut Problems) -> Option<SourceConfig> {

@@ -109,6 +109,8 @@ pub struct StorageConfig {
     pub piece_bytes: u64,
     /// Age in milliseconds after which it is.
     pub piece_age_ms: u64,
+    /// Payload bytes of a segment that merging aims at.
+    pub segment_bytes: u64,
 }
 
 /// When records are deleted. A unit goes when either limit is passed.

@@ -3,6 +3,7 @@
 
 use weir_record::limits::{
     FORWARD_SPOOL_BYTES_MIN, PIECE_BYTES_MAX, PIECE_BYTES_MIN, PLUGIN_CALL_MS_MAX, PLUGIN_MEMORY_BYTES_MAX,
+    STORE_SEGMENT_BYTES_MAX, STORE_SEGMENT_BYTES_MIN,
 };
 
 /// One setting.
@@ -272,6 +273,13 @@ pub static KEYS: &[Key] = &[
         Kind::Bytes(PIECE_BYTES_MIN, PIECE_BYTES_MAX),
         r#""16MiB""#,
         "After this much payload.",
+    ),
+    table("storage.segments", "How the store merges small segments into large ones."),
+    is(
+        "storage.segments.bytes",
+        Kind::Bytes(STORE_SEGMENT_BYTES_MIN, STORE_SEGMENT_BYTES_MAX),
+        r#""512MiB""#,
+        "Payload of a segment that merging aims at; about a quarter of it on disk. From half of it on a segment is left alone.",
     ),
     table("policy", "What other nodes may ask of this one."),
     but(

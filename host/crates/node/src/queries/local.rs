@@ -7,9 +7,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use weir_api::backend::peer::UnitOrigins;
 use weir_api::backend::{ApiError, ErrorKind};
-use weir_engine::{Answer, Cancel, Engine, EngineError, Plan, Searchable};
+use weir_engine::{Answer, Cancel, Damaged, Engine, EngineError, Plan, Searchable};
 use weir_query::{Buckets, Histogram, Missing, Rows, Stats};
 use weir_record::limits::QUERIES_RUNNING_MAX;
+use weir_storage::Store;
 
 use crate::snapshots::{Holder, Pinned, Selected};
 
@@ -86,6 +87,16 @@ impl Local {
     }
 
     /// Counts everything that this node holds, per bucket and level.
+    pub(crate) async fn histogram_of_all(
+        &self,
+        plan: Plan,
+        buckets: Buckets,
+        cancel: &CancellationToken,
+    ) -> Result<(Histogram, Stats), ApiError> {
+        self.histogram(plan, buckets, self.holder.pin().all(self.holder.node), cancel).await
+    }
+
+    /// Counts per bucket and level.
     pub(crate) async fn histogram(
         &self,
         plan: Plan,
@@ -93,14 +104,16 @@ impl Local {
         over: Vec<Searchable>,
         cancel: &CancellationToken,
     ) -> Result<(Histogram, Stats), ApiError> {
-        let (engine, ended) = (self.engine.clone(), cancelled_by(cancel));
+        let (engine, store) = (self.engine.clone(), self.holder.store.clone());
+        let ended = cancelled_by(cancel);
         let counted = tokio::task::spawn_blocking(move || {
-            engine
-                .histogram_over(&plan, buckets, &over, &ended.0)
-                .map(|(counts, answer)| (counts, answer.stats))
+            let (counts, Answer { stats, damaged }) =
+                engine.histogram_over(&plan, buckets, &over, &ended.0)?;
+            set_apart(store.as_ref(), &damaged);
+            Ok((counts, stats))
         });
         match counted.await {
-            Ok(counted) => counted.map_err(|error| failed(&error)),
+            Ok(counted) => counted.map_err(|error: EngineError| failed(&error)),
             Err(_) => Err(ApiError::internal("counting has panicked")),
         }
     }
@@ -138,22 +151,26 @@ impl Local {
                 (stats, damaged)
             });
             let answer = answer.map(|(stats, damaged)| {
-                // What is damaged is no longer announced: the next query goes elsewhere.
-                let files =
-                    damaged.iter().filter(|damaged| damaged.origins.as_ref().is_none_or(|o| !o.is_empty()));
-                for file in files.map(|damaged| &damaged.file) {
-                    let stored = store.iter().flat_map(|store| store.snapshot().segments);
-                    for segment in stored.filter(|segment| Arc::ptr_eq(&segment.file, file)) {
-                        if let Some(Err(error)) = store.as_ref().map(|store| store.check(&segment)) {
-                            tracing::error!(%error, "a damaged segment cannot be set apart");
-                        }
-                    }
-                }
+                set_apart(store.as_ref(), &damaged);
                 stats
             });
             let _ = finish.send(answer.map_err(|error| failed(&error)));
         });
         async move { done.await.unwrap_or_else(|_| Err(ApiError::internal("a search has panicked"))) }
+    }
+}
+
+/// Sets segments apart in which a search has found damage: what is lost is no longer announced, and the next query
+/// goes elsewhere.
+fn set_apart(store: Option<&Store>, damaged: &[Damaged]) {
+    let files = damaged.iter().filter(|damaged| damaged.origins.as_ref().is_none_or(|o| !o.is_empty()));
+    for file in files.map(|damaged| &damaged.file) {
+        let Some(store) = store else { continue };
+        for segment in store.snapshot().segments.iter().filter(|segment| Arc::ptr_eq(&segment.file, file)) {
+            if let Err(error) = store.check(segment) {
+                tracing::error!(%error, "a damaged segment cannot be set apart");
+            }
+        }
     }
 }
 

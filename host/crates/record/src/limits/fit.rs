@@ -54,7 +54,9 @@ const _: () = assert!(
         <= SEGMENT_FOOTER_BYTES_MAX
 );
 const _: () = assert!(2 <= STORE_COMPACT_INPUTS_MIN && STORE_COMPACT_INPUTS_MIN <= STORE_COMPACT_INPUTS_MAX);
-const _: () = assert!(STORE_SEGMENT_BYTES_DEFAULT <= SEGMENT_PAYLOAD_BYTES_MAX);
+const _: () = assert!(STORE_SEGMENT_BYTES_MIN <= STORE_SEGMENT_BYTES_DEFAULT);
+const _: () = assert!(STORE_SEGMENT_BYTES_DEFAULT <= STORE_SEGMENT_BYTES_MAX);
+const _: () = assert!(STORE_SEGMENT_BYTES_MAX <= SEGMENT_PAYLOAD_BYTES_MAX);
 // Every retention class fits the first page of a listing, and an event of any kind does many times over.
 const _: () = assert!(WATERMARKS_MAX * (NAME_BYTES_MAX + 16) <= CHANGES_BYTES_MAX / 8);
 const _: () = assert!(TRANSFER_BACKOFF_MS_MIN <= TRANSFER_BACKOFF_MS_MAX && TAKEOVER_MS <= CLAIM_MS);

@@ -4,6 +4,7 @@ mod bad_input;
 mod chaos;
 mod cluster;
 mod crash;
+mod export;
 mod faults;
 mod foreign_tools;
 mod forward;

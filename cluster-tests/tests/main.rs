@@ -5,6 +5,7 @@ mod chaos;
 mod cluster;
 mod crash;
 mod explain;
+mod export;
 mod faults;
 mod foreign_tools;
 mod forward;

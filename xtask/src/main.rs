@@ -8,6 +8,7 @@ mod bench;
 mod build;
 mod count;
 mod demo;
+mod duckdb;
 mod node;
 mod plugins;
 mod proc;

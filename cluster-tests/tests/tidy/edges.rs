@@ -9,8 +9,9 @@ use super::tree::Tree;
 
 /// The crates of ours that each crate may depend on. An arrow is for ever: what is below can be
 /// tested, simulated and fuzzed without what is above.
-const EDGES: [(&str, &[&str]); 11] = [
-    ("weir", &["weir-node", "weir-api", "weir-segment"]),
+const EDGES: [(&str, &[&str]); 12] = [
+    ("weir", &["weir-node", "weir-api", "weir-export", "weir-segment"]),
+    ("weir-export", &["weir-api", "weir-query", "weir-segment", "weir-storage", "weir-record"]),
     (
         "weir-node",
         &[
@@ -42,13 +43,14 @@ const PLUGIN_EDGES: &[&str] = &["weir-plugin-sdk"];
 const FREE: [&str; 2] = ["weir-cluster-tests", "xtask"];
 
 /// Libraries that shape everything they touch, and the crates that may know them.
-const LIBRARIES: [(&str, &[&str]); 9] = [
+const LIBRARIES: [(&str, &[&str]); 10] = [
     ("wasmtime", &["weir-plugin-runtime"]),
     ("axum", &["weir-api"]),
     ("hyper", &["weir-api"]),
     ("hyper-util", &["weir-api"]),
     ("http-body-util", &["weir-api"]),
     ("wit-bindgen", &["weir-plugin-sdk"]),
+    ("parquet", &["weir-export"]),
     ("clap", &["weir"]),
     ("tokio", &["weir", "weir-node", "weir-api", "weir-plugin-runtime"]),
     ("anyhow", &["weir"]),

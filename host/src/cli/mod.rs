@@ -83,7 +83,7 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Streams(args) => streams::run(args, cli.color),
         Command::Plugin(args) => plugin::run(args, cli.color),
         Command::Config(args) => config::run(args, cli.color),
-        Command::Segment(args) => segment::run(args),
+        Command::Segment(args) => segment::run(args, cli.color),
         Command::Testsvc(args) => testsvc::run(args),
         Command::Completions(args) => complete::completions(args, Cli::command()),
         Command::Man(args) => complete::man(args, Cli::command()),
@@ -167,6 +167,8 @@ mod tests {
             "weir plugin",
             "weir config check --color blue",
             "weir forward",
+            "weir segment export",
+            "weir segment export --format xml x.zst",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");

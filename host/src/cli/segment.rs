@@ -1,19 +1,17 @@
 //! `weir segment`: looks into files of records, offline.
 
-use std::fs::File;
+mod export;
+
 use std::io::{BufWriter, Write};
-use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use weir_export::{Findings, Opening};
 use weir_segment::level::LEVEL_NAMES;
-use weir_segment::{Block, Decoder, Footer, Opened, SegmentError, Verifier};
+use weir_segment::{Block, Decoder, Footer};
 
 use crate::cli::exit::{Exit, Failure, Wrote, wrote};
-
-/// What is read from the end of a file at first: the footers of most segments.
-const END_BYTES: u64 = 64 << 10;
+use crate::cli::terminal::Color;
 
 const INSPECT_EXAMPLES: &str = "\
 Reads the footer alone: unit, ids, streams, origins, blocks.
@@ -42,6 +40,7 @@ pub(crate) enum Segment {
     Inspect(Inspect),
     Verify(Verify),
     Cat(Cat),
+    Export(export::Export),
 }
 
 /// Show what a segment says about itself
@@ -72,57 +71,28 @@ pub(crate) struct Cat {
     ids: bool,
 }
 
-pub(crate) fn run(args: &Segment) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Segment, color: Color) -> Result<Exit, Failure> {
     match args {
         Segment::Inspect(args) => inspect(&args.file),
         Segment::Verify(args) => verify(&args.files),
         Segment::Cat(args) => cat(args),
+        Segment::Export(args) => export::run(args, color),
     }
 }
 
-/// A file that ends with a footer.
-struct Opening<'a> {
-    path: &'a Path,
-    file: File,
-    footer: Footer,
+fn open(path: &Path) -> Result<Opening, Failure> {
+    Opening::new(path).map_err(|error| Failure::failed(error.to_string()))
 }
 
-impl Opening<'_> {
-    fn new(path: &Path) -> Result<Opening<'_>, Failure> {
-        let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", path.display()));
-        let file = File::open(path).map_err(|error| failed(&error))?;
-        let file_bytes = file.metadata().map_err(|error| failed(&error))?.len();
-        let mut bytes = END_BYTES.min(file_bytes);
-        loop {
-            let end = read(path, &file, file_bytes - bytes..file_bytes)?;
-            match Footer::open(&end, file_bytes).map_err(|error| failed(&error))? {
-                Opened::Footer(footer) => return Ok(Opening { path, file, footer: *footer }),
-                // No more than there is: the length in the tail has been checked against the file's.
-                Opened::Need(need) => bytes = (need as u64).min(file_bytes),
-            }
-        }
-    }
-
-    fn read(&self, range: Range<u64>) -> Result<Vec<u8>, Failure> {
-        read(self.path, &self.file, range)
-    }
-
-    fn failure(&self, error: &SegmentError) -> Failure {
-        Failure::failed(format!("{}: {error}", self.path.display()))
-    }
-}
-
-fn read(path: &Path, file: &File, range: Range<u64>) -> Result<Vec<u8>, Failure> {
-    let mut bytes = vec![0; (range.end - range.start) as usize];
-    file.read_exact_at(&mut bytes, range.start)
-        .map_err(|error| Failure::failed(format!("{}: read at {}: {error}", path.display(), range.start)))?;
-    Ok(bytes)
+/// What went wrong with a file, told with its name.
+fn of(path: &Path) -> impl Fn(&dyn std::fmt::Display) -> Failure {
+    move |error| Failure::failed(format!("{}: {error}", path.display()))
 }
 
 fn inspect(path: &Path) -> Result<Exit, Failure> {
-    let opening = Opening::new(path)?;
+    let opening = open(path)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
-    wrote(describe(&opening.footer, &mut out).and_then(|()| out.flush()))?;
+    wrote(describe(opening.footer(), &mut out).and_then(|()| out.flush()))?;
     Ok(Exit::Ok)
 }
 
@@ -169,10 +139,7 @@ fn describe(footer: &Footer, out: &mut impl Write) -> std::io::Result<()> {
 fn verify(paths: &[PathBuf]) -> Result<Exit, Failure> {
     let mut exit = Exit::Ok;
     for path in paths {
-        let problems = match Opening::new(path) {
-            Ok(opening) => problems(&opening)?,
-            Err(failure) => vec![failure.message],
-        };
+        let problems = problems(path)?;
         let mut out = std::io::stdout().lock();
         if problems.is_empty() {
             wrote(writeln!(out, "{}: ok", path.display()))?;
@@ -186,33 +153,29 @@ fn verify(paths: &[PathBuf]) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// All damage of a segment whose footer is sound.
-fn problems(opening: &Opening<'_>) -> Result<Vec<String>, Failure> {
-    let footer = &opening.footer;
-    let mut verifier = Verifier::new(footer).map_err(|error| opening.failure(&error))?;
-    let mut found = Vec::new();
-    for block in footer.blocks() {
-        found.extend(verifier.block(&opening.read(block.range())?).err());
+/// All that is wrong with a file, each with its name.
+fn problems(path: &Path) -> Result<Vec<String>, Failure> {
+    match Opening::new(path) {
+        Ok(opening) => {
+            let findings = Findings::of(&opening).map_err(|error| of(path)(&error))?;
+            Ok(findings.lines().map(|line| format!("{}: {line}", path.display())).collect())
+        }
+        Err(error) => Ok(vec![error.to_string()]),
     }
-    for (index, part) in footer.parts().iter().enumerate() {
-        found.extend(verifier.part(index, &opening.read(part.range.clone())?).err());
-    }
-    let name = |index: usize| format!("origin {} lies in a damaged block", footer.lineage()[index].name);
-    let touched: Vec<String> = verifier.touched().map(name).collect();
-    found.extend(verifier.finish());
-    let texts = found.iter().map(ToString::to_string).chain(touched);
-    Ok(texts.map(|text| format!("{}: {text}", opening.path.display())).collect())
 }
 
 fn cat(args: &Cat) -> Result<Exit, Failure> {
-    let opening = Opening::new(&args.file)?;
-    let mut decoder = Decoder::new().map_err(|error| opening.failure(&error))?;
-    let mut block = Block::new();
+    let opening = open(&args.file)?;
+    let failed = of(&args.file);
+    let mut decoder = Decoder::new().map_err(|error| failed(&error))?;
+    let (mut block, mut bytes) = (Block::new(), Vec::new());
     let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
-    for (index, entry) in opening.footer.blocks().iter().enumerate() {
-        let bytes = opening.read(entry.range())?;
-        let decoded = decoder.block(&opening.footer, index, &bytes, &mut block);
-        decoded.map_err(|error| opening.failure(&error))?;
+    for (index, entry) in opening.footer().blocks().iter().enumerate() {
+        opening
+            .read(entry.range(), &mut bytes)
+            .map_err(|error| failed(&format!("read at {}: {error}", entry.offset)))?;
+        let decoded = decoder.block(opening.footer(), index, &bytes, &mut block);
+        decoded.map_err(|error| failed(&error))?;
         if wrote(print(&block, args.ids, &mut out))? == Wrote::ReaderGone {
             return Ok(Exit::Ok);
         }
@@ -246,9 +209,9 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(FIXTURE).unwrap();
         let opening = Opening::new(file.path()).unwrap();
-        assert!(problems(&opening).unwrap().is_empty());
+        assert!(problems(file.path()).unwrap().is_empty());
         let mut text = Vec::new();
-        describe(&opening.footer, &mut text).unwrap();
+        describe(opening.footer(), &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
         for expected in
             ["records   1200, 110290 bytes", "unit      1699999200000.3600000.default.p0of1", "block 3 "]
@@ -256,8 +219,9 @@ mod tests {
             assert!(text.contains(expected), "{expected}: {text}");
         }
         let (mut decoder, mut block) = (Decoder::new().unwrap(), Block::new());
-        let bytes = opening.read(opening.footer.blocks()[0].range()).unwrap();
-        decoder.block(&opening.footer, 0, &bytes, &mut block).unwrap();
+        let mut bytes = Vec::new();
+        opening.read(opening.footer().blocks()[0].range(), &mut bytes).unwrap();
+        decoder.block(opening.footer(), 0, &bytes, &mut block).unwrap();
         let (mut plain, mut with_ids) = (Vec::new(), Vec::new());
         print(&block, false, &mut plain).unwrap();
         print(&block, true, &mut with_ids).unwrap();
@@ -271,7 +235,7 @@ mod tests {
         bytes[10_400] ^= 1;
         file.write_all(&bytes).unwrap();
         let name = file.path().display().to_string();
-        let found = problems(&Opening::new(file.path()).unwrap()).unwrap();
+        let found = problems(file.path()).unwrap();
         assert_eq!(
             found[0],
             format!("{name}: block 1 at offset 10396 is damaged in its data: the checksum does not match")

@@ -3,10 +3,12 @@
 //! A limit that an operator may change has its default here and is passed on from the configuration;
 //! all others are fixed. `fit.rs` holds the relations between them.
 
+mod export;
 mod fit;
 mod oklog;
 mod segment;
 
+pub use export::*;
 pub use oklog::*;
 pub use segment::*;
 

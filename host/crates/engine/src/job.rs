@@ -36,6 +36,28 @@ pub(crate) struct Scanned {
     pub(crate) touched: bool,
 }
 
+impl Scanned {
+    /// Of what a filter has spared, without a scan.
+    pub(crate) fn spared(found: Findings) -> Scanned {
+        let busy = found.spent.filtering;
+        Scanned::of(0, found, busy, Ok(()))
+    }
+
+    fn of(ticket: u64, mut found: Findings, busy: Duration, outcome: Result<(), Failure>) -> Scanned {
+        let mut stats = std::mem::take(&mut found.stats);
+        let Spent { filtering, decoding } = found.spent;
+        // The filter of a part is asked before the scan begins.
+        let busy = busy.max(filtering + decoding);
+        stats.stages.scan_us = micros(busy);
+        stats.stages.filter_us = micros(filtering);
+        stats.stages.decode_us = micros(decoding);
+        stats.stages.match_us = micros(busy.saturating_sub(filtering + decoding));
+        let (notes, touched) = (std::mem::take(&mut found.notes), found.touched);
+        let outcome = outcome.and_then(|()| found.finish().map_err(|TooLarge| Failure::TooLarge));
+        Scanned { ticket, outcome, stats, notes, touched }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The rows of one id do not fit the memory.
@@ -66,16 +88,8 @@ impl<S: Scan> ScanJob<S> {
     }
 
     fn finish(self, outcome: Result<(), Failure>) {
-        let ScanJob { ticket, mut found, busy, done, .. } = self;
-        let mut stats = std::mem::take(&mut found.stats);
-        let Spent { filtering, decoding } = found.spent;
-        stats.stages.scan_us = micros(busy);
-        stats.stages.filter_us = micros(filtering);
-        stats.stages.decode_us = micros(decoding);
-        stats.stages.match_us = micros(busy.saturating_sub(filtering + decoding));
-        let (notes, touched) = (std::mem::take(&mut found.notes), found.touched);
-        let outcome = outcome.and_then(|()| found.finish().map_err(|TooLarge| Failure::TooLarge));
-        let scanned = Scanned { ticket, outcome, stats, notes, touched };
+        let ScanJob { ticket, found, busy, done, .. } = self;
+        let scanned = Scanned::of(ticket, found, busy, outcome);
         // A query that ended in the meantime does not listen any more, which is fine.
         let _ = done.send(Event::Scanned(Box::new(scanned)));
     }

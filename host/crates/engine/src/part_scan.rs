@@ -1,4 +1,4 @@
-//! The search of one part of a segment, a block per step.
+//! The search of some blocks of a part of a segment, a block per step.
 //!
 //! A block is decoded only when nothing spares it: its ids, the part's filter, its own filter, its streams and
 //! origins, or a count for which its columns or the directory tell enough.
@@ -14,7 +14,7 @@ use weir_storage::FilterOf;
 use crate::collector::TooLarge;
 use crate::damaged::{Damaged, DamagedPart};
 use crate::findings::{Findings, Note};
-use crate::item::blocks_of;
+use crate::item::Item;
 use crate::job::Scan;
 use crate::matchers::SegmentMatchers;
 use crate::searchable::{SegmentPiece, Share};
@@ -29,7 +29,6 @@ pub(crate) struct PartScan {
     part: usize,
     // Blocks to read, the next one last.
     places: Vec<usize>,
-    part_asked: bool,
 }
 
 /// What the side frame of a block tells of the need to read its lines.
@@ -48,11 +47,11 @@ impl PartScan {
         segment: SegmentPiece,
         matchers: Arc<SegmentMatchers>,
         share: Share,
-        part: usize,
+        item: Item,
         found: &mut Findings,
     ) -> PartScan {
         let mut places = Vec::new();
-        for index in blocks_of(&segment, part) {
+        for index in item.blocks() {
             let entry = &segment.file().footer().blocks()[index];
             if found.is_asked_for(entry.low, entry.high) {
                 places.push(index);
@@ -64,7 +63,7 @@ impl PartScan {
         if found.order() == Order::Asc {
             places.reverse();
         }
-        PartScan { segment, matchers, share, part, places, part_asked: false }
+        PartScan { segment, matchers, share, part: item.part, places }
     }
 
     fn entry(&self, index: usize) -> BlockEntry {
@@ -83,22 +82,39 @@ impl PartScan {
         None
     }
 
-    /// Whether the part's filter leaves any of its blocks.
-    fn ask_part(&self, found: &mut Findings, work: &mut Workspace) -> bool {
+    /// Asks the part's filter: `false` when it excludes all of the blocks, which are counted then, so that there is
+    /// nothing to search.
+    pub(crate) fn ask_part(&mut self, found: &mut Findings, bytes: &mut Vec<u8>) -> bool {
+        let asking = Instant::now();
+        let is_left = self.is_left(found, bytes);
+        found.spent.filtering += asking.elapsed();
+        if !is_left {
+            self.spare(found);
+        }
+        is_left
+    }
+
+    /// Counts all blocks as excluded by a filter.
+    pub(crate) fn spare(&mut self, found: &mut Findings) {
+        for index in std::mem::take(&mut self.places) {
+            found.prune(self.entry(index).payload_bytes);
+        }
+    }
+
+    fn is_left(&self, found: &mut Findings, bytes: &mut Vec<u8>) -> bool {
         let file = self.segment.file();
         let Some(entry) = file.footer().parts().get(self.part) else { return true };
         // A part without bytes has one block, whose own filter says as much.
         if self.matchers.prune.is_empty() || entry.range.is_empty() || self.places.is_empty() {
             return true;
         }
-        self.ask(FilterOf::Part(self.part), DamagedPart::FilterPart(self.part), found, work)
+        self.ask(FilterOf::Part(self.part), DamagedPart::FilterPart(self.part), found, bytes)
     }
 
     /// Whether a filter leaves what it covers. One that cannot be asked leaves it, and that is noted.
-    fn ask(&self, of: FilterOf, part: DamagedPart, found: &mut Findings, work: &mut Workspace) -> bool {
+    fn ask(&self, of: FilterOf, part: DamagedPart, found: &mut Findings, bytes: &mut Vec<u8>) -> bool {
         let prune = &self.matchers.prune;
-        let answer =
-            self.segment.file().ask_filter(of, &mut work.bytes, &|may_contain| prune.may_match(may_contain));
+        let answer = self.segment.file().ask_filter(of, bytes, &|may_contain| prune.may_match(may_contain));
         answer.unwrap_or_else(|error| {
             self.note_filter(part, error.to_string(), found);
             true
@@ -180,7 +196,7 @@ impl PartScan {
         let entry = self.entry(index);
         // Of a filter that cannot be asked: whether more is damaged shows when the block is decoded.
         if !self.matchers.prune.is_empty()
-            && !self.ask(FilterOf::Block(index), DamagedPart::BlockFilter(index), found, work)
+            && !self.ask(FilterOf::Block(index), DamagedPart::BlockFilter(index), found, &mut work.bytes)
         {
             return Verdict::Pruned;
         }
@@ -299,17 +315,6 @@ impl Scan for PartScan {
         stop: &AtomicBool,
         work: &mut Workspace,
     ) -> Result<bool, TooLarge> {
-        if !self.part_asked {
-            self.part_asked = true;
-            let asking = Instant::now();
-            let is_left = self.ask_part(found, work);
-            found.spent.filtering += asking.elapsed();
-            if !is_left {
-                for index in std::mem::take(&mut self.places) {
-                    found.prune(self.entry(index).payload_bytes);
-                }
-            }
-        }
         let Some(index) = self.next(found) else { return Ok(false) };
         self.block(index, found, stop, work)?;
         found.tighten()?;

@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Instant;
 
 use weir_query::{Buckets, Histogram, Rows};
-use weir_record::limits::{QUERY_CHUNK_BYTES, QUERY_SCAN_BYTES_MAX, QUERY_SCAN_BYTES_MIN};
+use weir_record::limits::{QUERY_AHEAD_BYTES, QUERY_CHUNK_BYTES, QUERY_SCAN_BYTES_MAX, QUERY_SCAN_BYTES_MIN};
 use weir_record::merge::Merge;
 
 use crate::cancel::{Cancel, Registration};
@@ -93,6 +93,10 @@ pub(crate) struct Query<'a, 'm> {
     merge: Merge<SortedRows>,
     // Bytes of the rows in the merge.
     held_bytes: usize,
+    // Pages of filters as they are read.
+    pages: Vec<u8>,
+    // The part whose filter was asked last, by its searchable and number, and whether it left anything.
+    asked: Option<(usize, usize, bool)>,
     chunk: Chunk,
     // Rows sent.
     sent: u64,
@@ -142,6 +146,8 @@ impl<'a, 'm> Query<'a, 'm> {
             ahead,
             merge: Merge::new(plan.order),
             held_bytes: 0,
+            pages: Vec::new(),
+            asked: None,
             chunk: Chunk::default(),
             sent: 0,
             events,
@@ -298,6 +304,9 @@ impl<'a, 'm> Query<'a, 'm> {
     /// Starts items, lowest key first, as many as memory and workers allow.
     fn start_items(&mut self) -> Result<(), EngineError> {
         while self.running.len() < self.ahead {
+            if self.cancel.is_cancelled() {
+                return Err(EngineError::Cancelled);
+            }
             let Some(Reverse(next)) = self.waiting.peek() else { return Ok(()) };
             if next.first > self.last {
                 // All that wait lie behind the limit.
@@ -310,6 +319,10 @@ impl<'a, 'm> Query<'a, 'm> {
                 // Counts keep no rows.
                 Mode::Count(..) => 0,
                 Mode::Rows(_) | Mode::Prints(_) => {
+                    let is_ahead = self.held_bytes + reserved >= QUERY_AHEAD_BYTES;
+                    if is_ahead && (!self.running.is_empty() || self.can_emit()) {
+                        return Ok(());
+                    }
                     let item = self.items[next.item];
                     let need = item.need_bytes(&self.over.sources[item.source]);
                     need.min(free / 4).clamp(QUERY_SCAN_BYTES_MIN, QUERY_SCAN_BYTES_MAX)
@@ -329,7 +342,7 @@ impl<'a, 'm> Query<'a, 'm> {
         Ok(())
     }
 
-    /// Gives an item to the workers. `false` when none of its streams can match.
+    /// Gives an item to the workers, unless its filter spares it. `false` when none of its streams can match.
     fn start_item(&mut self, next: &Waiting, bytes_max: usize) -> bool {
         let item = self.items[next.item];
         let Over { sources, shares } = self.over;
@@ -347,7 +360,18 @@ impl<'a, 'm> Query<'a, 'm> {
             }
             Searchable::Segment(segment) => {
                 let Some(matchers) = self.matchers.for_segment(item.source, segment) else { return false };
-                let scan = PartScan::new(segment.clone(), matchers, share.clone(), item.part, &mut found);
+                let mut scan = PartScan::new(segment.clone(), matchers, share.clone(), item, &mut found);
+                // A few pages are read sooner than a worker is woken, and nearly every part ends here.
+                let is_left = match self.asked {
+                    Some((source, part, is_left)) if (source, part) == (item.source, item.part) => is_left,
+                    _ => scan.ask_part(&mut found, &mut self.pages),
+                };
+                self.asked = Some((item.source, item.part, is_left));
+                if !is_left {
+                    scan.spare(&mut found);
+                    self.ledger.add(item.source, &mut Scanned::spared(found));
+                    return true;
+                }
                 Box::new(ScanJob::new(ticket, scan, found, stop, done))
             }
         };

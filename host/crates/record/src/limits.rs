@@ -301,6 +301,10 @@ pub const QUERY_MEMORY_BYTES_MAX: usize = 256 << 20;
 pub const QUERY_CHUNK_BYTES: usize = 512 << 10;
 /// What a worker reads at once, if one batch is not larger: it stays in the cache while it is searched.
 pub const QUERY_PORTION_BYTES: usize = 512 << 10;
+/// Payload of the blocks of a segment that one worker searches in turn, unless one block has more.
+pub const QUERY_ITEM_BYTES: usize = 4 << 20;
+/// Rows of a query that are found ahead of those being sent, while these can be sent.
+pub const QUERY_AHEAD_BYTES: usize = 48 << 20;
 /// What a worker searches before it looks whether the query was cancelled.
 pub const QUERY_STRIDE_BYTES: usize = 256 << 10;
 /// The least memory with which a piece is searched: its largest record fits four times.

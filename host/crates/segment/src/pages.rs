@@ -19,8 +19,8 @@ use crate::fuse::{self, Shape};
 /// Bytes of a page.
 pub(crate) const PAGE_BYTES: usize = 4096;
 const SUM_BYTES: usize = 4;
-/// Width of the fingerprints of a block: one word in 32 is wrongly found in a block whose part has it.
-pub(crate) const BLOCK_WIDTH: u8 = 5;
+/// Width of the fingerprints of a block: one word in 64 is wrongly found in a block whose part has it.
+pub(crate) const BLOCK_WIDTH: u8 = 6;
 /// Width of the fingerprints of a part: one absent word in 16 is looked for in the filters of its blocks.
 pub(crate) const PART_WIDTH: u8 = 4;
 

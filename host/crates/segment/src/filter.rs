@@ -94,7 +94,7 @@ impl<'a> Filter<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuse::build;
+    use crate::fuse::Builder;
     use alloc::format;
     use alloc::vec::Vec;
 
@@ -105,11 +105,12 @@ mod tests {
             return;
         }
         // Without a filter nothing is skipped and nothing is missed.
-        let Some((shape, prints)) = build(hashes) else { return };
+        let mut builder = Builder::default();
+        let Some((shape, prints)) = builder.build(hashes) else { return };
         out.extend_from_slice(&shape.seed.to_le_bytes());
         out.extend_from_slice(&[shape.segment_bits as u8, 0, 0, 0]);
         out.extend_from_slice(&shape.segments.to_le_bytes());
-        out.extend_from_slice(&prints);
+        out.extend_from_slice(prints);
     }
 
     #[test]

@@ -5,7 +5,6 @@
 //! Journal of Experimental Algorithmics 27 (2022), <https://arxiv.org/abs/2201.01174>. Written here and not
 //! taken from a library, because the places are part of a format that is read for ever.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 /// Seeds that are tried; each fails in less than one case of ten.
@@ -34,8 +33,16 @@ impl Shape {
     /// places in the starting segments; each further one lies a segment on, its place within the segment
     /// changed by bits of `mixed` from 18 and from 0 on. The fingerprint is its top byte folded on the lowest.
     pub(crate) fn places(self, key: u64) -> ([usize; 3], u8) {
+        self.places_of(self.mix(key))
+    }
+
+    /// All that places and fingerprint are made of.
+    fn mix(self, key: u64) -> u64 {
         let product = u128::from(key ^ self.seed) * u128::from(0x3c6e_f372_fe94_f82b_u64);
-        let mixed = product as u64 ^ (product >> 64) as u64;
+        product as u64 ^ (product >> 64) as u64
+    }
+
+    fn places_of(self, mixed: u64) -> ([usize; 3], u8) {
         let starts = u64::from(self.segments) << self.segment_bits;
         let first = ((u128::from(mixed) * u128::from(starts)) >> 64) as usize;
         let size = 1_usize << self.segment_bits;
@@ -63,49 +70,45 @@ impl Shape {
     }
 }
 
-/// Fills a filter with keys, each of which must occur once. `None` when no seed fits, which a set of distinct
-/// keys does not bring about in practice; a filter is left out then.
-pub(crate) fn build(keys: &[u64]) -> Option<(Shape, Vec<u8>)> {
-    let shape = Shape::for_keys(keys.len().max(1));
-    let mut work = Peeling::new(shape.len(), keys.len());
-    for round in 1..=SEEDS_MAX {
-        let shape = Shape { seed: round.wrapping_mul(0x9e37_79b9_7f4a_7c15), ..shape };
-        if work.peel(shape, keys) {
-            return Some((shape, work.assign(shape)));
-        }
-    }
-    None
-}
-
+/// Fills filters, one after the other, in the same memory.
+///
 /// Finds an order of the keys in which each has a place of its own when its turn comes.
-struct Peeling {
-    /// Per place: all keys that lie on it under exclusive or, and how many they are.
+#[derive(Debug, Default)]
+pub(crate) struct Builder {
+    /// Per place: all keys that lie on it, mixed, under exclusive or, and how many they are.
     slots: Vec<(u64, u32)>,
-    /// The keys by the stretch of the filter that they begin in, so that each stretch is worked on while it is in
-    /// the cache.
+    /// The keys, mixed, by the stretch of the filter that they begin in, so that each stretch is worked on while it
+    /// is in the cache.
     sorted: Vec<u64>,
     /// Places with one key.
     lonely: Vec<u32>,
-    /// Keys and the place each had alone, in the order in which they were taken off.
+    /// Keys, mixed, and the place each had alone, in the order in which they were taken off.
     order: Vec<(u64, u32)>,
+    prints: Vec<u8>,
 }
 
-impl Peeling {
-    fn new(places: usize, keys: usize) -> Peeling {
-        Peeling {
-            slots: vec![(0, 0); places],
-            sorted: vec![0; keys],
-            lonely: Vec::new(),
-            order: Vec::with_capacity(keys),
+impl Builder {
+    /// Fills a filter with keys, each of which must occur once: its shape and fingerprints. `None` when no seed fits,
+    /// which a set of distinct keys does not bring about in practice; a filter is left out then.
+    pub(crate) fn build(&mut self, keys: &[u64]) -> Option<(Shape, &[u8])> {
+        let shape = Shape::for_keys(keys.len().max(1));
+        for round in 1..=SEEDS_MAX {
+            let shape = Shape { seed: round.wrapping_mul(0x9e37_79b9_7f4a_7c15), ..shape };
+            if self.peel(shape, keys) {
+                self.assign(shape);
+                return Some((shape, &self.prints));
+            }
         }
+        None
     }
 
     fn peel(&mut self, shape: Shape, keys: &[u64]) -> bool {
-        self.slots.fill((0, 0));
+        self.slots.clear();
+        self.slots.resize(shape.len(), (0, 0));
         self.order.clear();
         self.sort(shape, keys);
         for &key in &self.sorted {
-            for place in shape.places(key).0 {
+            for place in shape.places_of(key).0 {
                 let (keys, count) = &mut self.slots[place];
                 *keys ^= key;
                 *count += 1;
@@ -117,7 +120,7 @@ impl Peeling {
         while let Some(place) = self.lonely.pop() {
             let (key, 1) = self.slots[place as usize] else { continue };
             self.order.push((key, place));
-            for other in shape.places(key).0 {
+            for other in shape.places_of(key).0 {
                 let (keys, count) = &mut self.slots[other];
                 *keys ^= key;
                 *count -= 1;
@@ -129,34 +132,35 @@ impl Peeling {
         self.order.len() == keys.len()
     }
 
-    /// Sorts the keys by the 256th of the filter that their first place lies in.
+    /// Sorts the keys by the 256th of the filter that their first place lies in: it grows with the mixed key.
     fn sort(&mut self, shape: Shape, keys: &[u64]) {
-        let shift = (shape.len().next_power_of_two().ilog2()).saturating_sub(8);
-        let stretch = |key: u64| (shape.places(key).0[0] >> shift) & 0xff;
         let mut next = [0_usize; 256];
         for &key in keys {
-            next[stretch(key)] += 1;
+            next[(shape.mix(key) >> 56) as usize] += 1;
         }
         let mut from = 0;
         for place in &mut next {
             (*place, from) = (from, from + *place);
         }
+        self.sorted.resize(keys.len(), 0);
         for &key in keys {
-            let place = &mut next[stretch(key)];
-            self.sorted[*place] = key;
+            let mixed = shape.mix(key);
+            let place = &mut next[(mixed >> 56) as usize];
+            self.sorted[*place] = mixed;
             *place += 1;
         }
     }
 
     /// The last key taken off is set first: its place is touched by no key set after it.
-    fn assign(&self, shape: Shape) -> Vec<u8> {
-        let mut prints = vec![0; shape.len()];
+    fn assign(&mut self, shape: Shape) {
+        let prints = &mut self.prints;
+        prints.clear();
+        prints.resize(shape.len(), 0);
         for &(key, place) in self.order.iter().rev() {
-            let ([a, b, c], print) = shape.places(key);
+            let ([a, b, c], print) = shape.places_of(key);
             prints[place as usize] = 0;
             prints[place as usize] = print ^ prints[a] ^ prints[b] ^ prints[c];
         }
-        prints
     }
 }
 
@@ -167,11 +171,12 @@ mod tests {
 
     #[test]
     fn a_filter_of_any_size_is_built_and_costs_about_nine_bits_per_key() {
+        let mut builder = Builder::default();
         for (count, bits_max) in
             [(1, 200), (2, 200), (10, 40), (100, 16), (1000, 12), (18_000, 11), (300_000, 10)]
         {
             let keys: Vec<u64> = (1..=count).map(|n| crate::token::hash(format!("{n}").as_bytes())).collect();
-            let (shape, prints) = build(&keys).unwrap();
+            let (shape, prints) = builder.build(&keys).unwrap();
             assert_eq!(prints.len(), shape.len());
             assert!(prints.len() as u64 * 8 <= count * bits_max, "{count}: {}", prints.len());
             for &key in &keys {

@@ -6,13 +6,25 @@ use alloc::vec::Vec;
 /// Bytes of a line that its shape is taken from.
 const SHAPE_BYTES: usize = 48;
 
-/// The group of a line: a hash of the punctuation among its first bytes. The format stores the group, not how
-/// it was found.
-pub(crate) fn shape_of(payload: &[u8]) -> u8 {
-    let head = &payload[..payload.len().min(SHAPE_BYTES)];
-    let marks = head.iter().filter(|byte| byte.is_ascii_punctuation());
-    let hash = marks.fold(0_u32, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    (hash ^ hash >> 8 ^ hash >> 16 ^ hash >> 24) as u8
+/// The shape of a line: a hash of the bytes that follow the words among its first bytes. The format stores the
+/// group, not how it was found.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Shape(u32);
+
+impl Shape {
+    /// Takes the next word of the line, which ends before byte `end`.
+    #[inline]
+    pub(crate) fn word(&mut self, payload: &[u8], end: usize) {
+        if end < SHAPE_BYTES.min(payload.len()) {
+            self.0 = (self.0 ^ u32::from(payload[end])).wrapping_mul(0x0100_0193);
+        }
+    }
+
+    /// The group of lines of this shape.
+    pub(crate) fn group(self) -> u8 {
+        let hash = self.0;
+        (hash ^ hash >> 8 ^ hash >> 16 ^ hash >> 24) as u8
+    }
 }
 
 /// Where each line begins when lines lie group by group, within a group in the order of their ids. `lengths`
@@ -110,8 +122,14 @@ mod tests {
     }
 
     #[test]
-    fn a_shape_is_the_punctuation() {
-        assert_eq!(shape_of(b"a=1 b=[2]"), shape_of(b"xyz=77 q=[]"));
-        assert_ne!(shape_of(b"a=1"), shape_of(b"a:1"));
+    fn a_shape_is_what_stands_behind_the_words() {
+        let group = |payload: &[u8]| {
+            let mut shape = Shape::default();
+            crate::token::words(payload).for_each(|(_, end)| shape.word(payload, end));
+            shape.group()
+        };
+        assert_eq!(group(b"a=1 b=[2]"), group(b"xyz=77 q=[3]"));
+        assert_ne!(group(b"a=1"), group(b"a:1"));
+        assert_eq!(group(b""), group(b"word"));
     }
 }

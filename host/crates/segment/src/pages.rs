@@ -14,7 +14,7 @@ use weir_record::codec::{CodecError, Reader, put_varint};
 use weir_record::limits::SEGMENT_FILTER_BYTES_MAX;
 
 use crate::error::Damage;
-use crate::fuse::{self, Shape};
+use crate::fuse::{Builder, Shape};
 
 /// Bytes of a page.
 pub(crate) const PAGE_BYTES: usize = 4096;
@@ -64,14 +64,20 @@ pub struct Question {
 impl PagedFilter {
     /// Builds the filter of the words with these hashes, of which none is 0 and none occurs twice, and appends
     /// its pages.
-    pub(crate) fn build(hashes: &[u64], width: u8, salt: RecordId, out: &mut Vec<u8>) -> PagedFilter {
+    pub(crate) fn build(
+        builder: &mut Builder,
+        hashes: &[u64],
+        width: u8,
+        salt: RecordId,
+        out: &mut Vec<u8>,
+    ) -> PagedFilter {
         if hashes.is_empty() {
             return PagedFilter::Empty;
         }
         // Without a filter nothing is skipped and nothing is missed.
-        let Some((shape, prints)) = fuse::build(hashes) else { return PagedFilter::Open };
+        let Some((shape, prints)) = builder.build(hashes) else { return PagedFilter::Open };
         let pages = Pages { shape, width };
-        pages.put(&prints, salt, out);
+        pages.put(prints, salt, out);
         PagedFilter::Fuse(pages)
     }
 
@@ -242,7 +248,9 @@ mod tests {
         {
             let known: Vec<u64> = (0..count).map(|n| hash(format!("word_{n}").as_bytes())).collect();
             let mut bytes = Vec::new();
-            let PagedFilter::Fuse(pages) = PagedFilter::build(&known, width, salt(), &mut bytes) else {
+            let PagedFilter::Fuse(pages) =
+                PagedFilter::build(&mut Builder::default(), &known, width, salt(), &mut bytes)
+            else {
                 panic!()
             };
             assert_eq!(pages.bytes(), bytes.len());
@@ -260,7 +268,11 @@ mod tests {
     fn a_question_reads_three_pages_and_is_answered_as_by_all() {
         let known: Vec<u64> = (0..50_000).map(|n| hash(format!("{n}").as_bytes())).collect();
         let mut bytes = Vec::new();
-        let PagedFilter::Fuse(pages) = PagedFilter::build(&known, 6, salt(), &mut bytes) else { panic!() };
+        let PagedFilter::Fuse(pages) =
+            PagedFilter::build(&mut Builder::default(), &known, 6, salt(), &mut bytes)
+        else {
+            panic!()
+        };
         assert!(bytes.len() > 8 * PAGE_BYTES);
         for n in 0..1000 {
             let hash = hash(format!("{}", n * 97).as_bytes());
@@ -277,7 +289,11 @@ mod tests {
     fn a_flipped_bit_and_a_page_of_elsewhere_are_found() {
         let known: Vec<u64> = (0..20_000).map(|n| hash(format!("{n}").as_bytes())).collect();
         let mut bytes = Vec::new();
-        let PagedFilter::Fuse(pages) = PagedFilter::build(&known, 4, salt(), &mut bytes) else { panic!() };
+        let PagedFilter::Fuse(pages) =
+            PagedFilter::build(&mut Builder::default(), &known, 4, salt(), &mut bytes)
+        else {
+            panic!()
+        };
         for bit in (0..bytes.len() * 8).step_by(37) {
             bytes[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(pages.check(&bytes, salt()), Err(Damage::Sum), "{bit}");
@@ -294,7 +310,8 @@ mod tests {
     #[test]
     fn what_is_no_filter_is_refused() {
         let mut bytes = Vec::new();
-        PagedFilter::build(&[1, 2, 3], 6, salt(), &mut Vec::new()).encode(&mut bytes);
+        PagedFilter::build(&mut Builder::default(), &[1, 2, 3], 6, salt(), &mut Vec::new())
+            .encode(&mut bytes);
         assert!(matches!(PagedFilter::read(&mut Reader::new(&bytes)), Ok(Some(PagedFilter::Fuse(_)))));
         for cut in 0..bytes.len() {
             assert!(PagedFilter::read(&mut Reader::new(&bytes[..cut])).is_err(), "{cut}");

@@ -10,7 +10,8 @@ use crate::columns::{Columns, push_run};
 use crate::directory::{BlockEntry, FilterEntry};
 use crate::envelope::{FRAME_HEADER_BYTES, SIDE_MAGIC, compress, put_frame};
 use crate::error::WriteError;
-use crate::group::{shape_of, starts};
+use crate::fuse::Builder;
+use crate::group::{Shape, starts};
 use crate::level::{HEAD_BYTES, LEVELS, Level};
 use crate::pages::{BLOCK_WIDTH, PagedFilter};
 use crate::token::{hash_at, is_filtered, words};
@@ -79,17 +80,19 @@ impl Pending {
         push_run(&mut columns.streams, stream);
         push_run(&mut columns.origins, origin);
         columns.lengths.push(payload.len() as u32);
-        if grouped {
-            columns.groups.push(shape_of(payload));
-        }
         let mut level = Level::of_prefix(payload);
+        let mut shape = Shape::default();
         for (start, end) in words(payload) {
+            shape.word(payload, end);
             if is_filtered(&payload[start..end]) {
                 self.words.insert(hash_at(payload, start, end));
             }
             if level.is_none() && end <= HEAD_BYTES {
                 level = Level::of_word(payload, start, end);
             }
+        }
+        if grouped {
+            columns.groups.push(shape.group());
         }
         columns.levels[level.unwrap_or(Level::None) as usize] += 1;
         self.arena.extend_from_slice(payload);
@@ -102,6 +105,7 @@ impl Pending {
         offset: u64,
         level: i32,
         zstd: &mut CCtx<'static>,
+        filters: &mut Builder,
         out: &mut Vec<u8>,
     ) -> Result<BlockEntry, WriteError> {
         if !self.columns.groups.is_empty() {
@@ -116,7 +120,7 @@ impl Pending {
 
         self.filter.clear();
         let low = self.columns.ids.first().copied().unwrap_or(RecordId::MIN);
-        let filter = PagedFilter::build(self.words.members(), BLOCK_WIDTH, low, &mut self.filter);
+        let filter = PagedFilter::build(filters, self.words.members(), BLOCK_WIDTH, low, &mut self.filter);
         self.raw_columns.clear();
         // Every payload ends with a newline; when there are no others, the lines tell their lengths.
         let lines_tell = memchr::memchr_iter(b'\n', lines).count() == self.columns.ids.len();
@@ -169,7 +173,7 @@ impl Pending {
 
     /// Lays the lines out group by group.
     fn group(&mut self) {
-        self.grouped.clear();
+        // Every byte is written below: what is there from before need not be cleared.
         self.grouped.resize(self.arena.len(), 0);
         let starts = starts(&self.columns.lengths, &self.columns.groups);
         let mut from = 0;

@@ -1,4 +1,4 @@
-//! A set of hashes of words, which is emptied and filled again block after block.
+//! Sets of hashes of words, which are emptied and filled again block after block.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -74,9 +74,72 @@ impl TokenSet {
     }
 }
 
+/// Finds the distinct ones among many hashes, stretch by stretch of their top bits, so that each stretch fits the
+/// fastest cache.
+#[derive(Debug, Default)]
+pub(crate) struct Distinct {
+    sorted: Vec<u64>,
+    slots: Vec<u64>,
+    members: Vec<u64>,
+}
+
+impl Distinct {
+    /// Each of some hashes once; none may be 0.
+    pub(crate) fn of(&mut self, hashes: &[u64]) -> &[u64] {
+        let mut ends = [0_usize; 256];
+        for &hash in hashes {
+            ends[(hash >> 56) as usize] += 1;
+        }
+        let (mut from, mut largest) = (0, 0);
+        for end in &mut ends {
+            largest = largest.max(*end);
+            (*end, from) = (from, from + *end);
+        }
+        self.sorted.resize(hashes.len(), 0);
+        for &hash in hashes {
+            let end = &mut ends[(hash >> 56) as usize];
+            self.sorted[*end] = hash;
+            *end += 1;
+        }
+        self.members.clear();
+        self.slots.resize((2 * largest).next_power_of_two(), 0);
+        let mask = self.slots.len() - 1;
+        let mut from = 0;
+        for end in ends {
+            self.slots.fill(0);
+            for &hash in &self.sorted[from..end] {
+                let mut at = hash as usize & mask;
+                while self.slots[at] != 0 && self.slots[at] != hash {
+                    at = (at + 1) & mask;
+                }
+                if self.slots[at] == 0 {
+                    self.slots[at] = hash;
+                    self.members.push(hash);
+                }
+            }
+            from = end;
+        }
+        &self.members
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn distinct_hashes_are_found_however_they_are_spread() {
+        let mut distinct = Distinct::default();
+        for (count, step) in [(0, 1), (1, 1), (5000, 1), (100_000, 0x9e37_79b9_7f4a_7c15), (3000, 1 << 57)] {
+            let hashes: Vec<u64> = (1..=count).map(|n: u64| (n / 3 + 1).wrapping_mul(step).max(1)).collect();
+            let mut expected = hashes.clone();
+            expected.sort_unstable();
+            expected.dedup();
+            let mut got = distinct.of(&hashes).to_vec();
+            got.sort_unstable();
+            assert_eq!(got, expected, "{count}");
+        }
+    }
 
     #[test]
     fn each_hash_is_kept_once() {

@@ -16,12 +16,13 @@ use crate::directory::{BlockEntry, FilterEntry, PartEntry};
 use crate::envelope::{PART_MAGIC, VERSION, put_frame};
 use crate::error::WriteError;
 use crate::footer::Footer;
+use crate::fuse::Builder;
 use crate::level::LEVELS;
 use crate::lineage::{DigestBuilder, Origin, OriginFlags, OriginName, StreamDigest};
 use crate::pages::{PART_WIDTH, PagedFilter};
 use crate::pending::Pending;
 use crate::section::Section;
-use crate::token_set::TokenSet;
+use crate::token_set::Distinct;
 use crate::unit::Unit;
 
 /// In which order the lines of a block lie.
@@ -64,8 +65,10 @@ pub struct Writer {
     pending: Pending,
     blocks: Vec<BlockEntry>,
     parts: Vec<PartEntry>,
-    /// Words of the blocks since the last part.
-    part_words: TokenSet,
+    /// Words of the blocks since the last part, each as often as there are blocks that have it.
+    part_words: Vec<u64>,
+    distinct: Distinct,
+    filters: Builder,
     part_first_block: usize,
     part_payload_bytes: u64,
     offset: u64,
@@ -103,7 +106,9 @@ impl Writer {
             pending: Pending::new(),
             blocks: Vec::new(),
             parts: Vec::new(),
-            part_words: TokenSet::new(),
+            part_words: Vec::new(),
+            distinct: Distinct::default(),
+            filters: Builder::default(),
             part_first_block: 0,
             part_payload_bytes: 0,
             offset: 0,
@@ -220,14 +225,15 @@ impl Writer {
         for (sum, count) in self.levels.iter_mut().zip(self.pending.levels()) {
             *sum += u64::from(count);
         }
-        let entry = self.pending.flush(self.offset, self.options.level, &mut self.zstd, out)?;
+        let entry =
+            self.pending.flush(self.offset, self.options.level, &mut self.zstd, &mut self.filters, out)?;
         self.offset = entry.range().end;
         self.blocks.push(entry);
-        self.pending.words().iter().for_each(|&word| self.part_words.insert(word));
+        self.part_words.extend_from_slice(self.pending.words());
         self.pending.clear_words();
         self.part_payload_bytes += u64::from(entry.payload_bytes);
         if self.part_payload_bytes >= SEGMENT_FILTER_PART_BYTES
-            || self.part_words.members().len() >= SEGMENT_FILTER_PART_WORDS
+            || self.part_words.len() >= SEGMENT_FILTER_PART_WORDS
         {
             self.end_part(out);
         }
@@ -242,7 +248,8 @@ impl Writer {
         if part.blocks.len() > 1 {
             let at = out.len();
             let mut bytes = Vec::new();
-            let filter = PagedFilter::build(self.part_words.members(), PART_WIDTH, first.low, &mut bytes);
+            let words = self.distinct.of(&self.part_words);
+            let filter = PagedFilter::build(&mut self.filters, words, PART_WIDTH, first.low, &mut bytes);
             part.filter = FilterEntry::Paged(filter);
             put_frame(out, PART_MAGIC, &[&bytes]);
             part.range.end += (out.len() - at) as u64;

@@ -30,7 +30,7 @@ pub const SEGMENT_ORIGINS_MAX: usize = 262_144;
 pub const SEGMENT_FOOTER_BYTES_MAX: usize = 64 << 20;
 /// Payload after which a part of the segment's filter is closed.
 pub const SEGMENT_FILTER_PART_BYTES: u64 = 16 << 20;
-/// Distinct words after which it is closed, too: what building it may hold in memory.
+/// Words of its blocks, those of each block counted once, after which it is closed, too: what building it may hold.
 pub const SEGMENT_FILTER_PART_WORDS: usize = 1 << 20;
 /// One filter as bytes: the words of a full part and those of one more block, at two bytes each.
 pub const SEGMENT_FILTER_BYTES_MAX: usize = 4 << 20;

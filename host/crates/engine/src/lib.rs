@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+mod around;
 mod cancel;
 mod chunk;
 mod collector;

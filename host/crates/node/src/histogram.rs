@@ -1,8 +1,10 @@
 //! Counts over time, from the rows of a query.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 use weir_api::backend::{ApiError, HistogramAnswer, HistogramRequest, QueryRequest};
-use weir_query::{Order, Rows};
+use weir_query::{Context, Order, Rows};
 use weir_record::RecordId;
 use weir_segment::level::{LEVELS, Level};
 
@@ -11,7 +13,7 @@ use crate::queries::Queries;
 
 /// Counts what matches. Open ends of the range become those of what is held, from the oldest to the newest record.
 pub(crate) async fn count(
-    queries: &Queries,
+    queries: &Arc<Queries>,
     held_ms: Option<(u64, u64)>,
     request: HistogramRequest,
 ) -> Result<HistogramAnswer, ApiError> {
@@ -28,6 +30,7 @@ pub(crate) async fn count(
             to: request.to.min(RecordId::lowest_at(to_ms)),
             limit: None,
             order: Order::Asc,
+            context: Context::default(),
             cancel,
         })
         .await?;

@@ -1,5 +1,6 @@
 //! The query role: compiles, waits for a place, plans over the nodes that hold records, hands rows to the client.
 
+mod context;
 mod local;
 mod merger;
 mod planner;
@@ -47,13 +48,22 @@ struct Stream {
 
 impl Queries {
     /// A query role over this node and those that the planner knows.
-    pub(crate) fn new(local: Arc<Local>, planner: Option<Arc<Planner>>, metrics: Arc<Metrics>) -> Queries {
+    pub(crate) fn new(
+        local: Arc<Local>,
+        planner: Option<Arc<Planner>>,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Queries> {
         let running = Arc::new(Semaphore::new(QUERIES_RUNNING_MAX));
-        Queries { local, planner, running, waiting: AtomicUsize::new(0), metrics }
+        Arc::new(Queries { local, planner, running, waiting: AtomicUsize::new(0), metrics })
     }
 
     /// Starts a query; its rows come through the answer.
-    pub(crate) async fn start(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
+    pub(crate) async fn start(self: &Arc<Self>, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
+        if request.context.is_none() { self.hits(request).await } else { self.with_context(request).await }
+    }
+
+    /// Starts a query for what matches.
+    async fn hits(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
         let Some(planner) = &self.planner else { return self.here(request).await };
         let plan = plan_of(&request)?;
         let asked = Instant::now();
@@ -63,7 +73,7 @@ impl Queries {
         let (finish, done) = oneshot::channel();
         let metrics = self.metrics.clone();
         let started = Instant::now();
-        let (streams, missing) = self.open(planner, &request, &plan).await?;
+        let (streams, missing) = self.open(planner, &request, &plan, &Kind::Rows).await?;
         let plan_us = micros(started);
         let partial = !missing.is_empty();
         let order = request.order;
@@ -94,7 +104,7 @@ impl Queries {
         let (send, rows) = mpsc::channel(CHUNKS_AHEAD);
         let (finish, done) = oneshot::channel();
         let metrics = self.metrics.clone();
-        let searched = self.local.all(plan, &request.cancel, send);
+        let searched = self.local.all(plan, Kind::Rows, &request.cancel, send);
         tokio::spawn(async move {
             let started = Instant::now();
             metrics.queries_running.inc();
@@ -118,6 +128,7 @@ impl Queries {
         planner: &Arc<Planner>,
         request: &QueryRequest,
         plan: &Plan,
+        kind: &Kind,
     ) -> Result<(Vec<Stream>, Vec<Missing>), ApiError> {
         let mut attempt = 0;
         loop {
@@ -126,7 +137,7 @@ impl Queries {
             let mut streams = Vec::with_capacity(searches.len());
             let mut gone = Vec::new();
             for search in searches {
-                match self.open_one(&search, request, plan).await {
+                match self.open_one(&search, request, plan, kind).await {
                     Ok(stream) => streams.push(stream),
                     Err(why) => gone.push((search, why)),
                 }
@@ -149,20 +160,26 @@ impl Queries {
         }
     }
 
-    async fn open_one(&self, search: &Search, request: &QueryRequest, plan: &Plan) -> Result<Stream, String> {
+    async fn open_one(
+        &self,
+        search: &Search,
+        request: &QueryRequest,
+        plan: &Plan,
+        kind: &Kind,
+    ) -> Result<Stream, String> {
         let (send, rows) = mpsc::channel(CHUNKS_AHEAD);
         let (finish, done) = oneshot::channel();
         let range = (request.from, request.to);
         match &search.reach {
             Reach::Own(pinned) => {
-                let searched =
-                    self.local.some(pinned, search.log, &search.units, plan.clone(), &request.cancel, send);
+                let selected = pinned.some(search.log, &search.units);
+                let searched = self.local.some(selected, kind.clone(), plan.clone(), &request.cancel, send);
                 tokio::spawn(async move {
                     let _ = finish.send(searched.await.map_err(|error| error.to_string()));
                 });
             }
             Reach::Peer { peer, token } => {
-                let body = remote::open(peer, *token, search, request).await?;
+                let body = remote::open(peer, *token, search, request, kind).await?;
                 tokio::spawn(remote::follow(body, send, finish, request.cancel.clone()));
             }
         }

@@ -3,9 +3,11 @@
 //! A limit that an operator may change has its default here and is passed on from the configuration;
 //! all others are fixed. `fit.rs` holds the relations between them.
 
+mod context;
 mod fit;
 mod oklog;
 
+pub use context::*;
 pub use oklog::*;
 
 /// Payload of one record. Longer input is split into parts that say so.

@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod around;
+mod budget;
 mod cancel;
 mod chunk;
 mod collector;

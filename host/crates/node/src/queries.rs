@@ -1,6 +1,7 @@
 //! The query role: compiles, waits for a place, plans over the nodes that hold records, hands rows to the client.
 
 mod context;
+mod deadline;
 mod local;
 mod merger;
 mod planner;
@@ -8,7 +9,7 @@ mod remote;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use weir_api::backend::{ApiError, ErrorKind, QueryAnswer, QueryRequest};
@@ -33,6 +34,8 @@ pub(crate) struct Queries {
     planner: Option<Arc<Planner>>,
     running: Arc<Semaphore>,
     waiting: AtomicUsize,
+    /// How long one may take.
+    time_max: Option<Duration>,
     metrics: Arc<Metrics>,
 }
 
@@ -51,15 +54,28 @@ impl Queries {
     pub(crate) fn new(
         local: Arc<Local>,
         planner: Option<Arc<Planner>>,
+        time_max: Option<Duration>,
         metrics: Arc<Metrics>,
     ) -> Arc<Queries> {
         let running = Arc::new(Semaphore::new(QUERIES_RUNNING_MAX));
-        Arc::new(Queries { local, planner, running, waiting: AtomicUsize::new(0), metrics })
+        Arc::new(Queries { local, planner, running, waiting: AtomicUsize::new(0), time_max, metrics })
     }
 
     /// Starts a query; its rows come through the answer.
     pub(crate) async fn start(self: &Arc<Self>, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
-        if request.context.is_none() { self.hits(request).await } else { self.with_context(request).await }
+        let cancel = request.cancel.child_token();
+        let request = QueryRequest { cancel: cancel.clone(), ..request };
+        let started = async {
+            if request.context.is_none() {
+                self.hits(request).await
+            } else {
+                self.with_context(request).await
+            }
+        };
+        match self.time_max {
+            Some(time_max) => deadline::within(time_max, cancel, started).await,
+            None => started.await,
+        }
     }
 
     /// Starts a query for what matches.

@@ -3,12 +3,12 @@
 //! A limit that an operator may change has its default here and is passed on from the configuration;
 //! all others are fixed. `fit.rs` holds the relations between them.
 
-mod context;
 mod fit;
 mod oklog;
+mod queries;
 
-pub use context::*;
 pub use oklog::*;
+pub use queries::*;
 
 /// Payload of one record. Longer input is split into parts that say so.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;

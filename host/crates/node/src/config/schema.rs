@@ -273,6 +273,13 @@ pub static KEYS: &[Key] = &[
         r#""16MiB""#,
         "After this much payload.",
     ),
+    table("query", "What one query may take."),
+    is(
+        "query.timeout",
+        Kind::OrUnlimited(&Kind::Duration(1, CENTURY_MS)),
+        r#""1h""#,
+        "A query that takes longer ends, and says that its answer is not complete. Its reader's slowness counts, so an export needs room.",
+    ),
     table("policy", "What other nodes may ask of this one."),
     but(
         Support::NotYet("this version has no query filters yet"),

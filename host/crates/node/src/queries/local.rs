@@ -183,6 +183,9 @@ impl Drop for AbortOnDrop {
 pub(crate) fn failed(error: &EngineError) -> ApiError {
     match error {
         EngineError::Cancelled => ApiError::new(ErrorKind::Unavailable, "cancelled", error.to_string()),
+        EngineError::MemoryOfAll { .. } => {
+            ApiError::new(ErrorKind::TooMany, "too_many_queries", error.to_string()).hint("ask again soon")
+        }
         other => ApiError::new(ErrorKind::TooMany, "query_too_large", other.to_string())
             .hint("narrow the time range, or set a limit"),
     }

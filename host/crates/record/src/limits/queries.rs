@@ -1,5 +1,9 @@
-//! Bounds of queries with context.
+//! Bounds of all queries together, and of those with context.
 
+use crate::limits::QUERY_MEMORY_BYTES_MAX;
+
+/// Memory that the rows of all queries of a node may take together; a query that can go on with no less is refused.
+pub const QUERIES_MEMORY_BYTES_MAX: usize = 1 << 30;
 /// Records of context on either side of a hit; more are refused with 400.
 pub const QUERY_CONTEXT_RECORDS_MAX: usize = 1000;
 /// Hits of a query with context. It ends there as at its limit, and says so; a larger limit is refused with 400.
@@ -16,6 +20,7 @@ pub const QUERY_CONTEXT_WINDOW_RECORDS: usize = 8192;
 /// Records whose neighbours one node asks another for at once.
 pub const NODE_ANCHORS_MAX: usize = 256;
 
+const _: () = assert!(QUERY_MEMORY_BYTES_MAX <= QUERIES_MEMORY_BYTES_MAX);
 const _: () = assert!(QUERY_CONTEXT_WINDOW_HITS <= NODE_ANCHORS_MAX);
 // One hit with all its context is a window.
 const _: () = assert!(QUERY_CONTEXT_WINDOW_RECORDS > 2 * QUERY_CONTEXT_RECORDS_MAX);

@@ -3,6 +3,7 @@
 mod bad_input;
 mod chaos;
 mod cluster;
+mod context;
 mod crash;
 mod explain;
 mod export;

@@ -16,7 +16,7 @@ use super::tree::{SourceFile, Tree};
 const PAGE: &str = "docs/FORMATS.md";
 
 /// Files that decide what bytes look like: each must be named on the page.
-const FORMATS: [&str; 36] = [
+const FORMATS: [&str; 37] = [
     "host/crates/record/src/codec.rs",
     "host/crates/record/src/word.rs",
     "host/crates/api/src/wire/batch.rs",
@@ -31,6 +31,7 @@ const FORMATS: [&str; 36] = [
     "host/crates/api/src/wire/peer/hashes.rs",
     "host/crates/api/src/wire/peer/counts.rs",
     "host/crates/api/src/wire/peer/search.rs",
+    "host/crates/api/src/wire/peer/around.rs",
     "host/crates/api/src/wire/peer/end.rs",
     "host/crates/storage/src/ingest_log/header.rs",
     "host/crates/storage/src/ingest_log/frame.rs",

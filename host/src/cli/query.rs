@@ -7,7 +7,7 @@ mod stats;
 use std::io::{IsTerminal as _, Write};
 
 use clap::{Args, ValueEnum};
-use weir_api::client::{Order, QueryParams};
+use weir_api::client::{Context, Order, QueryParams};
 use weir_api::format::Format;
 
 use crate::cli::ask::{NodeArgs, block_on, failure};
@@ -30,6 +30,7 @@ Examples:
   weir query --regex 'timeout after \\d+ms' --topic orders --label env=prod
   weir query --from 0 --format ndjson --stats
   weir query --from 2026-03-01T10:00:00Z --to 2026-03-01T11:00:00Z 'error OR warn'
+  weir query -C 3 --newest --limit 10 level:error
   weir query --explain 'order \"rder faile\" /timeout after \\d+ms/'
 
 A query that begins with - goes behind --: weir query -- -healthz
@@ -54,15 +55,15 @@ pub(crate) struct Query {
     /// Newest first
     #[arg(long)]
     newest: bool,
-    /// Records after each hit
+    /// Newer records of the stream after each hit
     #[arg(short = 'A', value_name = "N")]
-    after: Option<u32>,
-    /// Records before each hit
+    after: Option<usize>,
+    /// Older records of the stream before each hit
     #[arg(short = 'B', value_name = "N")]
-    before: Option<u32>,
-    /// Records around each hit
+    before: Option<usize>,
+    /// Records of the stream on either side of each hit; -- stands between groups
     #[arg(short = 'C', value_name = "N")]
-    context: Option<u32>,
+    context: Option<usize>,
     /// A filter to send the records through
     #[arg(long, value_name = "NAME[=ARGS]")]
     filter: Vec<String>,
@@ -90,15 +91,8 @@ pub(crate) enum Shape {
 }
 
 pub(crate) fn run(args: &Query, color: Color) -> Result<Exit, Failure> {
-    for (given, flag) in [
-        (args.after.is_some(), "-A"),
-        (args.before.is_some(), "-B"),
-        (args.context.is_some(), "-C"),
-        (!args.filter.is_empty(), "--filter"),
-    ] {
-        if given {
-            return Err(Failure::usage(format!("{flag}: comes with a later version; leave it out for now")));
-        }
+    if !args.filter.is_empty() {
+        return Err(Failure::usage("--filter: comes with a later version; leave it out for now"));
     }
     let params = params(args)?;
     if args.explain && args.format == Shape::Oklog {
@@ -140,6 +134,10 @@ fn params(args: &Query) -> Result<QueryParams, Failure> {
             Shape::Text => Format::Text,
             Shape::Ndjson => Format::Ndjson,
             Shape::Oklog => Format::Oklog,
+        },
+        context: Context {
+            before: args.before.or(args.context).unwrap_or(0),
+            after: args.after.or(args.context).unwrap_or(0),
         },
         explain: args.explain,
     })

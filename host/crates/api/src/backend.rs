@@ -13,7 +13,7 @@ use std::str::FromStr;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use weir_query::{Expr, Order, Rows, Stats};
+use weir_query::{Context, Expr, Order, Rows, Stats};
 use weir_record::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use weir_record::lines::Group;
 use weir_record::{Batch, RecordId, Stream};
@@ -211,6 +211,9 @@ pub struct QueryRequest {
     pub limit: Option<u64>,
     /// Oldest or newest first.
     pub order: Order,
+    /// What of the streams is wanted around each hit. The rows then have their [`Mark`](weir_query::Mark)s, and the
+    /// limit counts hits.
+    pub context: Context,
     /// Cancelled when the client has gone.
     pub cancel: CancellationToken,
 }

@@ -37,7 +37,7 @@ pub use error::ClientError;
 pub use peer::{OriginBody, PeerClient, SearchBody, TailBody as PeerTailBody};
 pub use query::{QueryBody, QueryEnd, QueryParams};
 pub use tail::{TailBody, TailItem};
-pub use weir_query::Order;
+pub use weir_query::{Context, Order};
 
 /// Bounds of a client. The defaults are those of [`weir_record::limits`].
 #[derive(Debug, Clone, Copy)]

@@ -16,13 +16,14 @@ pub(crate) use text::{push_id, rfc3339_s};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     /// `{"id","time","topic","labels","payload"}` a line; the last line is the statistics. A payload that is
-    /// no UTF-8 is in `payload_base64`.
+    /// no UTF-8 is in `payload_base64`. A record that is no hit but stands near one has `"context":true`.
     #[default]
     Ndjson,
-    /// The payload and a newline. Nothing is escaped: a payload with newlines is several lines.
+    /// The payload and a newline. Nothing is escaped: a payload with newlines is several lines. Between groups of
+    /// hits with what stands around them is a line `--`, as with grep.
     Text,
     /// `ULID SP payload LF`. A newline inside a payload is written as `\n`, for the reader would take it for
-    /// the end of the record; nothing else is escaped.
+    /// the end of the record; nothing else is escaped. Nothing tells hits from their context.
     Oklog,
 }
 
@@ -73,7 +74,10 @@ impl Format {
 fn write_text(rows: &Rows, out: &mut Vec<u8>) {
     out.reserve(rows.payload_bytes() + rows.count());
     let mut from = 0;
-    for &end in rows.ends() {
+    for (index, &end) in rows.ends().iter().enumerate() {
+        if rows.has_marks() && rows.mark(index).begins_group {
+            out.extend_from_slice(b"--\n");
+        }
         out.extend_from_slice(&rows.arena()[from..end as usize]);
         out.push(b'\n');
         from = end as usize;
@@ -97,7 +101,7 @@ fn write_ndjson(rows: &Rows, out: &mut Vec<u8>) {
     let streams: Vec<Vec<u8>> = rows.streams().iter().map(|stream| stream_json(stream)).collect();
     let streams_bytes: usize = rows.stream_of().iter().map(|&at| streams[at as usize].len()).sum();
     out.reserve(rows.payload_bytes() * 9 / 8 + rows.count() * ID_AND_TIME_BYTES + streams_bytes);
-    for (row, &stream) in rows.iter().zip(rows.stream_of()) {
+    for (index, (row, &stream)) in rows.iter().zip(rows.stream_of()).enumerate() {
         out.extend_from_slice(b"{\"id\":\"");
         text::push_id(out, row.id);
         out.extend_from_slice(b"\",\"time\":\"");
@@ -110,7 +114,8 @@ fn write_ndjson(rows: &Rows, out: &mut Vec<u8>) {
             out.extend_from_slice(b",\"payload_base64\":\"");
             out.extend_from_slice(STANDARD.encode(row.payload).as_bytes());
         }
-        out.extend_from_slice(b"\"}\n");
+        let is_context = rows.has_marks() && rows.mark(index).is_context;
+        out.extend_from_slice(if is_context { b"\",\"context\":true}\n" } else { b"\"}\n" });
     }
 }
 
@@ -134,6 +139,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::sync::Arc;
+    use weir_query::Mark;
     use weir_record::RecordId;
 
     fn rows(payloads: &[&[u8]]) -> Rows {
@@ -167,6 +173,28 @@ mod tests {
             r#"{"id":"01HF7YAT1A0000000000000000","time":"2023-11-14T22:13:20.042Z","topic":"orders","labels":{"env":"é","host":"w\"b"},"payload":"a\nb"}"#
         );
         assert!(lines[2].ends_with(r#","payload_base64":"/wA="}"#), "{}", lines[2]);
+    }
+
+    #[test]
+    fn context_is_marked_and_groups_are_apart() {
+        let mut all = Rows::new();
+        let stream = all.add_stream(Arc::new(Stream::new("t", [("", ""); 0]).unwrap()));
+        for (number, is_context, begins_group) in
+            [(0, true, false), (1, false, false), (2, false, true), (3, true, false)]
+        {
+            let mark = Mark { is_context, begins_group };
+            all.push_marked(RecordId::from_parts(1, number), stream, &[b'a' + number as u8], mark);
+        }
+        let written = |format: Format| {
+            let mut out = Vec::new();
+            format.write(&all, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(written(Format::Text), "a\nb\n--\nc\nd\n");
+        let ends: Vec<bool> =
+            written(Format::Ndjson).lines().map(|line| line.ends_with(",\"context\":true}")).collect();
+        assert_eq!(ends, [true, false, false, true]);
+        assert_eq!(written(Format::Oklog).lines().count(), 4);
     }
 
     proptest! {

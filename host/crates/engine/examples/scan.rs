@@ -193,7 +193,8 @@ fn measure(dir: &Path) -> Result<(), Box<dyn Error>> {
     let in_order = [write_segment(&corpus, &dir.join("order.zst"), Grouping::Order)?];
     let by_shape = [write_segment(&corpus, &dir.join("shape.zst"), Grouping::Shape)?];
     let memory_bytes_max = QUERY_MEMORY_BYTES_MAX;
-    let engine = Engine::new(EngineOptions { workers: 2, memory_bytes_max })?;
+    let engine =
+        Engine::new(EngineOptions { workers: 2, memory_bytes_max, memory_bytes_all_max: memory_bytes_max })?;
     println!("{} MB in {} pieces; MB/s of payload and core", corpus.bytes >> 20, log.len());
     println!(
         "{:<31} {:>8} {:>8} {:>7} {:>7} {:>7} {:>6} {:>7} {:>7} {:>7}",

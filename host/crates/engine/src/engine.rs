@@ -11,6 +11,7 @@ use weir_record::RecordId;
 use weir_record::limits::QUERY_SCAN_BYTES_MIN;
 use weir_storage::Snapshot;
 
+use crate::budget::Budget;
 use crate::cancel::Cancel;
 use crate::count::count;
 use crate::ledger::{Answer, Ledger};
@@ -30,6 +31,9 @@ pub struct EngineOptions {
     /// one piece takes at least. What a worker reads into (the largest frame of the log, or a
     /// block of a segment and its columns) comes on top.
     pub memory_bytes_max: usize,
+    /// What the rows of all queries together may take, in bytes. Default:
+    /// [`QUERIES_MEMORY_BYTES_MAX`](weir_record::limits::QUERIES_MEMORY_BYTES_MAX). Raised to what one may take.
+    pub memory_bytes_all_max: usize,
 }
 
 /// What to search for.
@@ -74,6 +78,16 @@ pub enum EngineError {
         /// What a query may take.
         bytes_max: usize,
     },
+    /// The queries that run at the same time need more memory together than they may, and this one could go on with
+    /// no less.
+    #[error(
+        "the queries that run now need more than {bytes_max} bytes of memory together; ask again when others have \
+         ended, or set a limit"
+    )]
+    MemoryOfAll {
+        /// What all may take.
+        bytes_max: usize,
+    },
     /// A bug: report it. The query is lost, nothing else is.
     #[error("a worker of the query engine failed: {0}")]
     Worker(String),
@@ -84,6 +98,7 @@ pub enum EngineError {
 pub struct Engine {
     pub(crate) pool: Pool,
     pub(crate) memory_bytes_max: usize,
+    pub(crate) budget: Arc<Budget>,
     next: AtomicU64,
 }
 
@@ -92,7 +107,8 @@ impl Engine {
     pub fn new(options: EngineOptions) -> io::Result<Engine> {
         let pool = Pool::start(options.workers.max(1))?;
         let memory_bytes_max = options.memory_bytes_max.max(QUERY_SCAN_BYTES_MIN);
-        Ok(Engine { pool, memory_bytes_max, next: AtomicU64::new(0) })
+        let budget = Budget::new(options.memory_bytes_all_max.max(memory_bytes_max));
+        Ok(Engine { pool, memory_bytes_max, budget, next: AtomicU64::new(0) })
     }
 
     /// Runs a query over what a log held at one moment, see [`Engine::run_over`].

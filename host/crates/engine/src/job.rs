@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use weir_query::Stats;
 
+use crate::cancel::Cancel;
 use crate::collector::{Collected, TooLarge};
 use crate::findings::{Findings, Note, Spent, Tally};
 use crate::pool::Job;
@@ -72,19 +73,21 @@ pub(crate) struct ScanJob<S> {
     found: Findings,
     busy: Duration,
     stop: Arc<AtomicBool>,
+    cancel: Cancel,
     done: Sender<Event>,
 }
 
 impl<S: Scan> ScanJob<S> {
-    /// `stop` ends it early, and then nothing is sent to `done`.
+    /// `stop` and `cancel` end it early, and then nothing is sent to `done`.
     pub(crate) fn new(
         ticket: u64,
         scan: S,
         found: Findings,
         stop: Arc<AtomicBool>,
+        cancel: Cancel,
         done: Sender<Event>,
     ) -> ScanJob<S> {
-        ScanJob { ticket, scan, found, busy: Duration::ZERO, stop, done }
+        ScanJob { ticket, scan, found, busy: Duration::ZERO, stop, cancel, done }
     }
 
     fn finish(self, outcome: Result<(), Failure>) {
@@ -97,7 +100,8 @@ impl<S: Scan> ScanJob<S> {
 
 impl<S: Scan + 'static> Job for ScanJob<S> {
     fn step(mut self: Box<Self>, work: &mut Workspace) -> Option<Box<dyn Job>> {
-        if self.stop.load(Ordering::Relaxed) {
+        // The query may take a while to wake and to set the other one.
+        if self.stop.load(Ordering::Relaxed) || self.cancel.is_cancelled() {
             return None;
         }
         let started = Instant::now();

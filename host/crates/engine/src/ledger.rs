@@ -35,6 +35,15 @@ pub(crate) enum Reach {
     Read,
 }
 
+impl Answer {
+    /// Adds what was done for the context of hits; see [`Stats::add_context`].
+    pub(crate) fn add_context(&mut self, other: Answer) {
+        self.stats.add_context(other.stats);
+        let room = QUERY_MISSING_MAX.saturating_sub(self.damaged.len());
+        self.damaged.extend(other.damaged.into_iter().take(room));
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Ledger {
     pub(crate) answer: Answer,

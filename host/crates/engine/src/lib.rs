@@ -18,6 +18,8 @@
 
 #![forbid(unsafe_code)]
 
+mod around;
+mod budget;
 mod cancel;
 mod chunk;
 mod collector;

@@ -16,6 +16,7 @@ use weir_query::{Buckets, Histogram, Rows};
 use weir_record::limits::{QUERY_AHEAD_BYTES, QUERY_CHUNK_BYTES, QUERY_SCAN_BYTES_MAX, QUERY_SCAN_BYTES_MIN};
 use weir_record::merge::Merge;
 
+use crate::budget::Charge;
 use crate::cancel::{Cancel, Registration};
 use crate::chunk::Chunk;
 use crate::collector::{Bounds, SortedRows};
@@ -97,6 +98,7 @@ pub(crate) struct Query<'a, 'm> {
     pages: Vec<u8>,
     // The part whose filter was asked last, by its searchable and number, and whether it left anything.
     asked: Option<(usize, usize, bool)>,
+    charge: Charge,
     chunk: Chunk,
     // Rows sent.
     sent: u64,
@@ -148,6 +150,7 @@ impl<'a, 'm> Query<'a, 'm> {
             held_bytes: 0,
             pages: Vec::new(),
             asked: None,
+            charge: Charge::new(&engine.budget),
             chunk: Chunk::default(),
             sent: 0,
             events,
@@ -303,6 +306,7 @@ impl<'a, 'm> Query<'a, 'm> {
 
     /// Starts items, lowest key first, as many as memory and workers allow.
     fn start_items(&mut self) -> Result<(), EngineError> {
+        self.charge.set(self.taken_bytes());
         while self.running.len() < self.ahead {
             if self.cancel.is_cancelled() {
                 return Err(EngineError::Cancelled);
@@ -313,13 +317,15 @@ impl<'a, 'm> Query<'a, 'm> {
                 self.pass_over_rest();
                 return Ok(());
             }
-            let reserved: usize = self.running.iter().map(|running| running.bytes).sum();
-            let free = self.engine.memory_bytes_max.saturating_sub(self.held_bytes + reserved);
+            let taken = self.taken_bytes();
+            self.charge.set(taken);
+            let own = self.engine.memory_bytes_max.saturating_sub(taken);
+            let free = own.min(self.charge.free());
             let share = match self.mode {
                 // Counts keep no rows.
                 Mode::Count(..) => 0,
                 Mode::Rows(_) | Mode::Prints(_) => {
-                    let is_ahead = self.held_bytes + reserved >= QUERY_AHEAD_BYTES;
+                    let is_ahead = taken >= QUERY_AHEAD_BYTES;
                     if is_ahead && (!self.running.is_empty() || self.can_emit()) {
                         return Ok(());
                     }
@@ -331,7 +337,12 @@ impl<'a, 'm> Query<'a, 'm> {
             if share > free {
                 // Others under way, or rows that can be sent, will make room.
                 let stuck = self.running.is_empty() && !self.can_emit();
-                return if stuck { Err(self.memory()) } else { Ok(()) };
+                let bytes_max = self.engine.budget.bytes_max();
+                return match stuck {
+                    false => Ok(()),
+                    true if share > own => Err(self.memory()),
+                    true => Err(EngineError::MemoryOfAll { bytes_max }),
+                };
             }
             let Some(Reverse(next)) = self.waiting.pop() else { return Ok(()) };
             if !self.start_item(&next, share) {
@@ -342,6 +353,11 @@ impl<'a, 'm> Query<'a, 'm> {
         Ok(())
     }
 
+    /// What the rows take that wait, and those that may be found now.
+    fn taken_bytes(&self) -> usize {
+        self.held_bytes + self.running.iter().map(|running| running.bytes).sum::<usize>()
+    }
+
     /// Gives an item to the workers, unless its filter spares it. `false` when none of its streams can match.
     fn start_item(&mut self, next: &Waiting, bytes_max: usize) -> bool {
         let item = self.items[next.item];
@@ -350,13 +366,13 @@ impl<'a, 'm> Query<'a, 'm> {
         let bounds = Bounds { order: self.plan.order, last: self.last, limit, bytes_max };
         let ticket = self.tickets + 1;
         let mut found = Findings::new(next.first, bounds, self.keep(), item.low, item.high);
-        let (stop, done) = (Arc::clone(&self.stop), self.sender.clone());
+        let (stop, cancel, done) = (Arc::clone(&self.stop), self.cancel.clone(), self.sender.clone());
         let share = &shares[item.source];
         let job: Box<dyn Job> = match &sources[item.source] {
             Searchable::Log(piece) => {
                 let Some(matchers) = self.matchers.for_piece(&**piece) else { return false };
                 let scan = LogScan::new(Arc::clone(piece), matchers, share, limit.is_some(), &mut found);
-                Box::new(ScanJob::new(ticket, scan, found, stop, done))
+                Box::new(ScanJob::new(ticket, scan, found, stop, cancel, done))
             }
             Searchable::Segment(segment) => {
                 let Some(matchers) = self.matchers.for_segment(item.source, segment) else { return false };
@@ -372,7 +388,7 @@ impl<'a, 'm> Query<'a, 'm> {
                     self.ledger.add(item.source, &mut Scanned::spared(found));
                     return true;
                 }
-                Box::new(ScanJob::new(ticket, scan, found, stop, done))
+                Box::new(ScanJob::new(ticket, scan, found, stop, cancel, done))
             }
         };
         self.tickets = ticket;

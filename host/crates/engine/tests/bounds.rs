@@ -1,8 +1,9 @@
 //! Memory stays within its bound, or the answer says why not.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use weir_engine::{Cancel, EngineError};
+use weir_engine::{Cancel, Engine, EngineError, EngineOptions};
 use weir_query::Order;
 use weir_record::limits::QUERY_SCAN_BYTES_MIN;
 
@@ -76,4 +77,35 @@ fn one_id_with_more_payloads_than_fit_is_refused() {
     let records: Vec<(u128, &[u8])> = payloads.iter().map(|payload| (5, payload.as_slice())).collect();
     let over = [Arc::new(MemoryPiece::new(vec![batch("t", &records)]))];
     assert!(matches!(ask(&engine, &plan(""), &over), Err(EngineError::Memory { .. })));
+}
+
+#[test]
+fn queries_share_what_all_may_take_and_one_too_many_is_told_so() {
+    let options = EngineOptions { workers: 2, memory_bytes_max: LITTLE, memory_bytes_all_max: LITTLE };
+    let engine = Engine::new(options).unwrap();
+    // One query holds rows that it cannot send for as long as nobody takes them.
+    let over: Vec<_> = (0..4).map(|number| many(number, 4, 40_000)).collect();
+    let small = [many(0, 1, 10)];
+    let mut asked = false;
+    let sources = pieces(&over);
+    let answer = engine.run_over(&plan(""), &sources, &Cancel::new(), &mut |_| {
+        if !asked {
+            asked = true;
+            // Another one gets what is left, or is told why not; it never waits for ever.
+            match ask(&engine, &plan(""), &small) {
+                Ok((rows, _)) => assert_eq!(rows.len(), 10),
+                Err(EngineError::MemoryOfAll { bytes_max }) => assert_eq!(bytes_max, LITTLE),
+                Err(other) => panic!("{other}"),
+            }
+            assert_eq!(
+                engine.count_over(&plan(""), &pieces(&small), &Cancel::new()).unwrap().stats.records_matched,
+                10
+            );
+        }
+        ControlFlow::Continue(())
+    });
+    assert_eq!(answer.unwrap().stats.records_matched, 160_000);
+    assert!(asked);
+    // What was taken is given back.
+    assert_eq!(ask(&engine, &plan(""), &small).unwrap().0.len(), 10);
 }

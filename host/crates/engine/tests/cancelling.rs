@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::channel;
 use std::thread;
@@ -103,4 +104,35 @@ fn a_panic_in_a_piece_costs_its_query_only() {
     }
     let good = [Arc::new(MemoryPiece::new(vec![batch("t", &[(1, b"x")])]))];
     assert_eq!(ask(&engine, &plan(""), &good).unwrap().0.len(), 1);
+}
+
+#[test]
+fn after_a_cancel_nothing_more_is_read_than_what_is_under_way() {
+    const WORKERS: usize = 2;
+    // Batches that are each worth a read of their own.
+    let line = "x".repeat(1 << 20);
+    let batches = |first: u128| (first..first + 40).map(|id| batch("t", &[(id, line.as_bytes())])).collect();
+    let cancel = Cancel::new();
+    let reads = Arc::new(AtomicU64::new(0));
+    let over: Vec<Arc<MemoryPiece>> = (0..4)
+        .map(|number| {
+            let mut piece = MemoryPiece::new(batches(1000 * number));
+            let (cancel, reads) = (cancel.clone(), Arc::clone(&reads));
+            piece.on_read = Some(Box::new(move || {
+                if reads.fetch_add(1, Relaxed) + 1 == 5 {
+                    cancel.cancel();
+                }
+            }));
+            Arc::new(piece)
+        })
+        .collect();
+    let engine = engine(WORKERS, QUERY_MEMORY_BYTES_MAX);
+    let answer =
+        engine.run_over(&plan("absent"), &pieces(&over), &cancel, &mut |_| ControlFlow::Continue(()));
+    assert!(matches!(answer, Err(EngineError::Cancelled)), "{answer:?}");
+    // It waits for the workers.
+    drop(engine);
+    let read = reads.load(Relaxed);
+    // The step that cancels is one worker's; each other one may be about to read.
+    assert!((5..5 + WORKERS as u64).contains(&read), "{read} reads of 160");
 }

@@ -114,7 +114,7 @@ pub(crate) fn batch(topic: &str, records: &[(u128, &[u8])]) -> Batch {
 }
 
 pub(crate) fn engine(workers: usize, memory_bytes_max: usize) -> Engine {
-    Engine::new(EngineOptions { workers, memory_bytes_max }).unwrap()
+    Engine::new(EngineOptions { workers, memory_bytes_max, memory_bytes_all_max: usize::MAX }).unwrap()
 }
 
 /// Everything that matches, oldest first.

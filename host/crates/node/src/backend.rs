@@ -30,7 +30,7 @@ pub(crate) struct NodeBackend {
     /// `None` without the ingest role.
     pub(crate) intake: Option<Intake>,
     pub(crate) handover: Option<Arc<Handover>>,
-    pub(crate) queries: Queries,
+    pub(crate) queries: Arc<Queries>,
     pub(crate) tails: Merged,
     pub(crate) catalog: Catalog,
     pub(crate) holder: Holder,

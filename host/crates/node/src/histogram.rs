@@ -1,8 +1,10 @@
 //! Counts over time: those of the engine where this node holds all there is, else from merged rows.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 use weir_api::backend::{ApiError, HistogramAnswer, HistogramRequest, QueryRequest};
-use weir_query::{Buckets, Order, Rows};
+use weir_query::{Buckets, Context, Order, Rows};
 use weir_record::RecordId;
 use weir_segment::level::{LEVELS, Level};
 
@@ -11,7 +13,7 @@ use crate::queries::Queries;
 
 /// Counts what matches. Open ends of the range become those of what is held, from the oldest to the newest record.
 pub(crate) async fn count(
-    queries: &Queries,
+    queries: &Arc<Queries>,
     held_ms: Option<(u64, u64)>,
     request: HistogramRequest,
 ) -> Result<HistogramAnswer, ApiError> {
@@ -22,7 +24,8 @@ pub(crate) async fn count(
     let _guard = cancel.clone().drop_guard();
     let to = request.to.min(RecordId::lowest_at(to_ms));
     let HistogramRequest { text, expr, from, .. } = request;
-    let query = QueryRequest { text, expr, from, to, limit: None, order: Order::Asc, cancel };
+    let (order, context) = (Order::Asc, Context::default());
+    let query = QueryRequest { text, expr, from, to, limit: None, order, context, cancel };
     // Buckets that would end after the end of time are filled from rows.
     let buckets = Buckets::new(from_ms, counts.width_ms, counts.buckets.len() as u64);
     if let Ok(buckets) = buckets

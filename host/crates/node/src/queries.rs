@@ -1,5 +1,7 @@
 //! The query role: compiles, waits for a place, plans over the nodes that hold records, hands rows to the client.
 
+mod context;
+mod deadline;
 mod local;
 mod merger;
 mod planner;
@@ -7,7 +9,7 @@ mod remote;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use weir_api::backend::{ApiError, ErrorKind, QueryAnswer, QueryRequest};
@@ -32,6 +34,8 @@ pub(crate) struct Queries {
     planner: Option<Arc<Planner>>,
     running: Arc<Semaphore>,
     waiting: AtomicUsize,
+    /// How long one may take.
+    time_max: Option<Duration>,
     metrics: Arc<Metrics>,
 }
 
@@ -47,13 +51,35 @@ struct Stream {
 
 impl Queries {
     /// A query role over this node and those that the planner knows.
-    pub(crate) fn new(local: Arc<Local>, planner: Option<Arc<Planner>>, metrics: Arc<Metrics>) -> Queries {
+    pub(crate) fn new(
+        local: Arc<Local>,
+        planner: Option<Arc<Planner>>,
+        time_max: Option<Duration>,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Queries> {
         let running = Arc::new(Semaphore::new(QUERIES_RUNNING_MAX));
-        Queries { local, planner, running, waiting: AtomicUsize::new(0), metrics }
+        Arc::new(Queries { local, planner, running, waiting: AtomicUsize::new(0), time_max, metrics })
     }
 
     /// Starts a query; its rows come through the answer.
-    pub(crate) async fn start(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
+    pub(crate) async fn start(self: &Arc<Self>, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
+        let cancel = request.cancel.child_token();
+        let request = QueryRequest { cancel: cancel.clone(), ..request };
+        let started = async {
+            if request.context.is_none() {
+                self.hits(request).await
+            } else {
+                self.with_context(request).await
+            }
+        };
+        match self.time_max {
+            Some(time_max) => deadline::within(time_max, cancel, started).await,
+            None => started.await,
+        }
+    }
+
+    /// Starts a query for what matches.
+    async fn hits(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
         let Some(planner) = &self.planner else { return self.here(request).await };
         let plan = plan_of(&request)?;
         let asked = Instant::now();
@@ -63,7 +89,7 @@ impl Queries {
         let (finish, done) = oneshot::channel();
         let metrics = self.metrics.clone();
         let started = Instant::now();
-        let (streams, missing) = self.open(planner, &request, &plan).await?;
+        let (streams, missing) = self.open(planner, &request, &plan, &Kind::Rows).await?;
         let plan_us = micros(started);
         let partial = !missing.is_empty();
         let order = request.order;
@@ -94,7 +120,7 @@ impl Queries {
         let (send, rows) = mpsc::channel(CHUNKS_AHEAD);
         let (finish, done) = oneshot::channel();
         let metrics = self.metrics.clone();
-        let searched = self.local.all(plan, &request.cancel, send);
+        let searched = self.local.all(plan, Kind::Rows, &request.cancel, send);
         tokio::spawn(async move {
             let started = Instant::now();
             metrics.queries_running.inc();
@@ -122,7 +148,11 @@ impl Queries {
         if self.planner.is_some() {
             return None;
         }
-        Some(self.counts_here(request, buckets).await)
+        let counted = self.counts_here(request, buckets);
+        let Some(time_max) = self.time_max else { return Some(counted.await) };
+        // Whoever asked cancels what is under way when this returns.
+        let counted = tokio::time::timeout(time_max, counted).await;
+        Some(counted.unwrap_or_else(|_| Err(deadline::too_long(time_max))))
     }
 
     async fn counts_here(
@@ -158,6 +188,7 @@ impl Queries {
         planner: &Arc<Planner>,
         request: &QueryRequest,
         plan: &Plan,
+        kind: &Kind,
     ) -> Result<(Vec<Stream>, Vec<Missing>), ApiError> {
         let mut attempt = 0;
         loop {
@@ -166,7 +197,7 @@ impl Queries {
             let mut streams = Vec::with_capacity(searches.len());
             let mut gone = Vec::new();
             for search in searches {
-                match self.open_one(&search, request, plan).await {
+                match self.open_one(&search, request, plan, kind).await {
                     Ok(stream) => streams.push(stream),
                     Err(why) => gone.push((search, why)),
                 }
@@ -189,20 +220,26 @@ impl Queries {
         }
     }
 
-    async fn open_one(&self, search: &Search, request: &QueryRequest, plan: &Plan) -> Result<Stream, String> {
+    async fn open_one(
+        &self,
+        search: &Search,
+        request: &QueryRequest,
+        plan: &Plan,
+        kind: &Kind,
+    ) -> Result<Stream, String> {
         let (send, rows) = mpsc::channel(CHUNKS_AHEAD);
         let (finish, done) = oneshot::channel();
         let range = (request.from, request.to);
         match &search.reach {
             Reach::Own(pinned) => {
-                let searched =
-                    self.local.some(pinned, search.log, &search.units, plan.clone(), &request.cancel, send);
+                let selected = pinned.some(search.log, &search.units);
+                let searched = self.local.some(selected, kind.clone(), plan.clone(), &request.cancel, send);
                 tokio::spawn(async move {
                     let _ = finish.send(searched.await.map_err(|error| error.to_string()));
                 });
             }
             Reach::Peer { peer, token } => {
-                let body = remote::open(peer, *token, search, request).await?;
+                let body = remote::open(peer, *token, search, request, kind).await?;
                 tokio::spawn(remote::follow(body, send, finish, request.cancel.clone()));
             }
         }

@@ -12,7 +12,7 @@ use weir_api::{ClusterKey, Server, ServerOptions};
 use weir_engine::{Engine, EngineOptions};
 use weir_plugin_runtime::{Runtime, RuntimeOptions};
 use weir_record::Stream;
-use weir_record::limits::QUERY_MEMORY_BYTES_MAX;
+use weir_record::limits::{QUERIES_MEMORY_BYTES_MAX, QUERY_MEMORY_BYTES_MAX};
 use weir_record::stream::DEFAULT_TOPIC;
 use weir_replication::StoreNode;
 use weir_storage::poison::Poison;
@@ -184,8 +184,12 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         }
         None => None,
     };
-    let engine = Engine::new(EngineOptions { workers: cores(), memory_bytes_max: QUERY_MEMORY_BYTES_MAX })
-        .map_err(RunError::Start)?;
+    let engine = Engine::new(EngineOptions {
+        workers: cores(),
+        memory_bytes_max: QUERY_MEMORY_BYTES_MAX,
+        memory_bytes_all_max: QUERIES_MEMORY_BYTES_MAX,
+    })
+    .map_err(RunError::Start)?;
     let local = Arc::new(Local::new(engine, holder.clone()));
     let has_others = !config.cluster.peers.is_empty();
     let planner = (config.roles.query && has_others).then(|| {
@@ -226,7 +230,12 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     let backend = Arc::new(NodeBackend {
         intake,
         handover: handover.clone(),
-        queries: Queries::new(local, planner.clone(), metrics.clone()),
+        queries: Queries::new(
+            local,
+            planner.clone(),
+            config.query.timeout_ms.map(Duration::from_millis),
+            metrics.clone(),
+        ),
         tails: Merged::new(tails, peers.clone(), data_dir.node()),
         catalog: Catalog { holder: holder.clone(), peers: config.roles.query.then(|| peers.clone()) },
         holder,

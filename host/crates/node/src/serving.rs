@@ -242,6 +242,7 @@ impl Serving {
         tokio::spawn(async move {
             let kind = match mode {
                 SearchMode::Rows => Kind::Rows,
+                SearchMode::Around(around) => Kind::Around(Arc::new(around)),
                 SearchMode::Hashes => Kind::Hashes,
                 SearchMode::Count | SearchMode::Histogram(_) => {
                     let counted = count(&local, selected, plan, mode, &cancel).await;
@@ -258,13 +259,12 @@ impl Serving {
                     return;
                 }
             };
+            let are_hashes = matches!(kind, Kind::Hashes);
             let (rows, mut found) = mpsc::channel::<Rows>(CHUNKS_AHEAD);
             let handing = tokio::spawn(async move {
                 while let Some(rows) = found.recv().await {
-                    let part = match kind {
-                        Kind::Rows => SearchPart::Rows(rows),
-                        Kind::Hashes => SearchPart::Hashes(hashed(&rows)),
-                    };
+                    let part =
+                        if are_hashes { SearchPart::Hashes(hashed(&rows)) } else { SearchPart::Rows(rows) };
                     if send.send(part).await.is_err() {
                         return;
                     }

@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+pub mod context;
 mod explain;
 mod fields;
 pub mod fingerprint;
@@ -23,11 +24,12 @@ pub mod rows;
 pub mod stats;
 pub mod time;
 
+pub use context::{Anchor, Around, Context, ContextTooLarge, Groups, Next};
 pub use explain::{Explanation, Term};
 pub use fingerprint::Fingerprint;
 pub use histogram::{Buckets, BucketsError, Histogram};
 pub use language::{Expr, Operand, Operator, ParseError, Scope, parse, parse_regex};
 pub use matcher::{CompileError, Matcher, Prune, RequiredWords, StreamClass, StreamMatcher};
-pub use rows::{Row, Rows};
+pub use rows::{Mark, Row, Rows};
 pub use stats::{Missing, Stats};
 pub use weir_record::merge::{NotAnOrder, Order};

@@ -13,6 +13,17 @@ pub struct Rows {
     stream_of: Vec<u32>,
     ends: Vec<u32>,
     arena: Vec<u8>,
+    // Empty when no row has a mark that says something.
+    marks: Vec<Mark>,
+}
+
+/// What a record of an answer with context is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mark {
+    /// Whether it is no hit, but stands near one.
+    pub is_context: bool,
+    /// Whether it begins a group, and is not the first record of the answer.
+    pub begins_group: bool,
 }
 
 /// One record of an answer.
@@ -48,7 +59,14 @@ impl Rows {
         let counts_fit = ids.len() == stream_of.len() && ids.len() == ends.len();
         let streams_fit = stream_of.iter().max().is_none_or(|&last| (last as usize) < streams.len());
         let ends_fit = ends.is_sorted() && ends.last().map_or(0, |&end| end as usize) == arena.len();
-        (counts_fit && streams_fit && ends_fit).then_some(Rows { ids, streams, stream_of, ends, arena })
+        (counts_fit && streams_fit && ends_fit).then_some(Rows {
+            ids,
+            streams,
+            stream_of,
+            ends,
+            arena,
+            marks: Vec::new(),
+        })
     }
 
     /// Number of records.
@@ -142,6 +160,30 @@ impl Rows {
         self.ids.push(id);
         self.stream_of.push(stream);
         self.ends.push(self.arena.len() as u32);
+        if !self.marks.is_empty() {
+            self.marks.push(Mark::default());
+        }
+    }
+
+    /// Adds a record with a mark; else as [`Rows::push`].
+    pub fn push_marked(&mut self, id: RecordId, stream: u32, payload: &[u8], mark: Mark) {
+        self.push(id, stream, payload);
+        if mark != Mark::default() {
+            self.marks.resize(self.ids.len(), Mark::default());
+        }
+        if let Some(last) = self.marks.last_mut() {
+            *last = mark;
+        }
+    }
+
+    /// The mark of a record; the default one where none was given. Marks do not go over the wire.
+    pub fn mark(&self, index: usize) -> Mark {
+        self.marks.get(index).copied().unwrap_or_default()
+    }
+
+    /// Whether any record has a mark that says something.
+    pub fn has_marks(&self) -> bool {
+        !self.marks.is_empty()
     }
 
     /// Makes room for so many records and payload bytes more.

@@ -167,6 +167,14 @@ impl Stats {
         self.add(other);
     }
 
+    /// Adds what was done for the context of hits: work, and what is missing. Its records are no hits, and what it
+    /// lacks may be known to be missing already.
+    pub fn add_context(&mut self, mut other: Stats) {
+        other.missing.retain(|missing| !self.missing.contains(missing));
+        (other.records_matched, other.repeats, other.conflicts, other.limited) = (0, 0, 0, false);
+        self.add(other);
+    }
+
     /// Adds what another part of the same query did. Durations do not add up: the longer one counts.
     pub fn add(&mut self, other: Stats) {
         self.records_scanned += other.records_scanned;

@@ -6,10 +6,12 @@
 mod export;
 mod fit;
 mod oklog;
+mod queries;
 mod segment;
 
 pub use export::*;
 pub use oklog::*;
+pub use queries::*;
 pub use segment::*;
 
 /// Payload of one record. Longer input is split into parts that say so.

@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
-use weir_query::Order;
+use weir_query::{Context, Order};
 
 use super::ClientError;
 use crate::error::{ErrorBody, ErrorEnvelope};
@@ -32,6 +32,8 @@ pub struct QueryParams {
     pub limit: Option<u64>,
     /// Oldest or newest first.
     pub order: Order,
+    /// Records of the stream before and after each hit.
+    pub context: Context,
     /// The shape of the answer.
     pub format: Format,
     /// Whether the query is explained, and run without sending what it finds: in JSON lines, a
@@ -46,12 +48,16 @@ impl QueryParams {
             Order::Asc => "asc",
             Order::Desc => "desc",
         };
+        let count = |count: usize| (count > 0).then(|| count.to_string());
+        let (before, after) = (count(self.context.before), count(self.context.after));
         let pairs = [
             ("q", Some(self.q.as_str())),
             ("from", self.from.as_deref()),
             ("to", self.to.as_deref()),
             ("limit", limit.as_deref()),
             ("order", Some(order)),
+            ("before", before.as_deref()),
+            ("after", after.as_deref()),
             ("format", Some(self.format.name())),
             ("explain", self.explain.then_some("1")),
         ];

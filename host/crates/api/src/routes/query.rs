@@ -12,7 +12,7 @@ use http::header::TE;
 use http::request::Parts;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
-use weir_query::{Explanation, Expr, Order, parse, time};
+use weir_query::{Context, Explanation, Expr, Order, parse, time};
 use weir_record::{RecordId, limits};
 
 use super::Request;
@@ -23,9 +23,9 @@ use crate::params::Params;
 use crate::server::{Response, Shared, read_body};
 use crate::wire::ExplainLine;
 
-const KNOWN: &[&str] = &["q", "from", "to", "limit", "order", "format", "explain"];
+const KNOWN: &[&str] = &["q", "from", "to", "limit", "order", "before", "after", "format", "explain"];
 /// What `interface.md` knows and this version does not do yet.
-const LATER: &[&str] = &["before", "after", "filter"];
+const LATER: &[&str] = &["filter"];
 
 pub(super) async fn get(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
     let params = request.params()?;
@@ -131,16 +131,25 @@ fn resolve(mut params: Params, now_ms: u64, cancel: &CancellationToken) -> Resul
     let to = bound(&mut params, "to", now_ms)?.unwrap_or(RecordId::MAX);
     let limit = params.take("limit")?.map(|limit| parse_limit(&limit)).transpose()?;
     let order: Order = one_of(&mut params, "order")?;
+    let before = params.take("before")?.map_or(Ok(0), |text| parse_context("before", &text))?;
+    let after = params.take("after")?.map_or(Ok(0), |text| parse_context("after", &text))?;
+    let context = Context { before, after };
     let format: Format = one_of(&mut params, "format")?;
     let explain = params.take("explain")?.map_or(Ok(false), |text| parse_flag("explain", &text))?;
     params.finish(KNOWN)?;
     check_range(from, to)?;
+    let hits_max = limits::QUERY_CONTEXT_HITS_MAX;
+    if !context.is_none() && limit.is_some_and(|limit| limit > hits_max) {
+        let message = format!("with before or after the limit is at most {hits_max}");
+        return Err(ApiError::bad_request("bad_parameter", message)
+            .hint("leave before and after out, or ask for less at once"));
+    }
     if explain && format != Format::Ndjson {
         return Err(ApiError::bad_request("bad_parameter", "an explanation has the format ndjson alone")
             .hint("leave format out, or ask with weir query --explain"));
     }
     let expr = expression(&text)?;
-    let request = QueryRequest { text, expr, from, to, limit, order, cancel: cancel.clone() };
+    let request = QueryRequest { text, expr, from, to, limit, order, context, cancel: cancel.clone() };
     Ok(Resolved { request, format, explain })
 }
 
@@ -178,6 +187,15 @@ fn parse_limit(text: &str) -> Result<u64, ApiError> {
         let shown: String = text.chars().take(80).collect();
         ApiError::bad_request("bad_parameter", format!("limit is a number from 1 up, not {shown:?}"))
             .hint("leave limit out to get everything")
+    })
+}
+
+/// A number of records beside each hit.
+fn parse_context(name: &str, text: &str) -> Result<usize, ApiError> {
+    let max = limits::QUERY_CONTEXT_RECORDS_MAX;
+    text.parse().ok().filter(|count| *count <= max).ok_or_else(|| {
+        let shown: String = text.chars().take(80).collect();
+        ApiError::bad_request("bad_parameter", format!("{name} is a number from 0 to {max}, not {shown:?}"))
     })
 }
 
@@ -232,6 +250,8 @@ mod tests {
         assert_eq!(request.from, RecordId::lowest_at(NOW_MS - 3_600_000));
         assert_eq!(request.to, RecordId::lowest_at(NOW_MS));
         assert_eq!((request.limit, request.order, format), (Some(5), Order::Desc, Format::Text));
+        let (request, _) = resolved("before=2&limit=10000").unwrap();
+        assert_eq!(request.context, Context { before: 2, after: 0 });
         let (request, _) = resolved("from=01ARZ3NDEKTSV4RRFFQ69G5FAV&to=").unwrap();
         assert_eq!(request.from.to_string(), "01ARZ3NDEKTSV4RRFFQ69G5FAV");
         assert_eq!(request.to, RecordId::MAX);
@@ -240,13 +260,16 @@ mod tests {
     #[test]
     fn what_cannot_be_asked_is_refused_by_name() {
         for (params, code, part) in [
+            ("before=1001", "bad_parameter", "1000"),
+            ("after=-1", "bad_parameter", "after"),
+            ("after=1&limit=10001", "bad_parameter", "10000"),
             ("limit=0", "bad_parameter", "limit"),
             ("limit=-1", "bad_parameter", "limit"),
             ("order=up", "bad_parameter", "order"),
             ("format=xml", "bad_parameter", "format"),
             ("from=yesterday-ish", "bad_time", "from"),
             ("from=now&to=1h", "bad_range", "from"),
-            ("before=3", "not_yet", "before"),
+            ("filter=a", "not_yet", "filter"),
             ("filter=sample", "not_yet", "filter"),
             ("query=x", "unknown_parameter", "query"),
             ("q=a (b", "bad_query", "column 3"),

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod arbitrary;
+mod around;
 mod counts;
 mod end;
 pub mod frame;

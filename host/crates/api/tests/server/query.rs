@@ -178,7 +178,7 @@ async fn bad_queries_are_refused_by_name() {
         ("GET", "?q=a%20(b", "", "", 400, "bad_query", "\"column\":3"),
         ("GET", "?query=b", "", "", 400, "unknown_parameter", "known are q, from"),
         ("GET", "?form=1h", "", "", 400, "unknown_parameter", "did you mean"),
-        ("GET", "?before=2", "", "", 400, "not_yet", "later version"),
+        ("GET", "?filter=a", "", "", 400, "not_yet", "later version"),
         ("GET", "?from=tomorrowish", "", "", 400, "bad_time", "from"),
         ("GET", "?limit=many", "", "", 400, "bad_parameter", "limit"),
         ("GET", "?q=%ff", "", "", 400, "bad_parameter", "regex"),

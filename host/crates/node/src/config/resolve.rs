@@ -13,8 +13,8 @@ use crate::config::cluster;
 use crate::config::kind::Simple;
 use crate::config::place::{Gravity, Place, Problems, did_you_mean, join_path};
 use crate::config::resolved::{
-    Config, Durability, FilesGrant, Grants, Listen, OnFull, OnTrap, PluginConfig, Roles, SourceConfig, Spool,
-    StorageConfig,
+    Config, Durability, FilesGrant, Grants, Listen, OnFull, OnTrap, PluginConfig, QueryConfig, Roles,
+    SourceConfig, Spool, StorageConfig,
 };
 use crate::config::schema::INSECURE_PHRASE;
 
@@ -52,6 +52,7 @@ pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Proble
         oklog_consumers: oklog_consumers?,
         storage: storage(settings.table("storage")?)?,
         retention: retention?,
+        query: query(settings.table("query")?)?,
         sources: sources.into_iter().collect::<Option<_>>()?,
         plugins: plugins.into_iter().collect::<Option<_>>()?,
     })
@@ -183,6 +184,15 @@ fn storage(table: &Table) -> Option<StorageConfig> {
     let Simple::Bytes(segment_bytes) = *table.table("segments")?.simple("bytes")? else { return None };
     let resume_at_percent = full_at_percent.saturating_sub(RESUME_BELOW_PERCENT);
     Some(StorageConfig { full_at_percent, resume_at_percent, piece_bytes, piece_age_ms, segment_bytes })
+}
+
+fn query(table: &Table) -> Option<QueryConfig> {
+    let timeout_ms = match *table.simple("timeout")? {
+        Simple::DurationMs(timeout_ms) => Some(timeout_ms),
+        Simple::Unlimited => None,
+        _ => return None,
+    };
+    Some(QueryConfig { timeout_ms })
 }
 
 fn source(named: &Named, known: &[&str], problems: &mut Problems) -> Option<SourceConfig> {

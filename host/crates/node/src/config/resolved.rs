@@ -31,10 +31,19 @@ pub struct Config {
     pub storage: StorageConfig,
     /// What is deleted, and when.
     pub retention: Retention,
+    /// What one query may take.
+    pub query: QueryConfig,
     /// Sources by name, sorted.
     pub sources: Vec<SourceConfig>,
     /// Plugins that are not embedded (or stand in for an embedded one), by name, sorted.
     pub plugins: Vec<PluginConfig>,
+}
+
+/// What one query may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueryConfig {
+    /// How long, in milliseconds. `None`: as long as it will.
+    pub timeout_ms: Option<u64>,
 }
 
 /// The roles of a process: any set but the empty one.

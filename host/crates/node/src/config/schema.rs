@@ -281,6 +281,13 @@ pub static KEYS: &[Key] = &[
         r#""512MiB""#,
         "Payload of a segment that merging aims at; about a quarter of it on disk. From half of it on a segment is left alone.",
     ),
+    table("query", "What one query may take."),
+    is(
+        "query.timeout",
+        Kind::OrUnlimited(&Kind::Duration(1, CENTURY_MS)),
+        r#""1h""#,
+        "A query that takes longer ends, and says that its answer is not complete. Its reader's slowness counts, so an export needs room.",
+    ),
     table("policy", "What other nodes may ask of this one."),
     but(
         Support::NotYet("this version has no query filters yet"),

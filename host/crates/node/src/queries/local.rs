@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 use weir_api::backend::peer::UnitOrigins;
 use weir_api::backend::{ApiError, ErrorKind};
 use weir_engine::{Answer, Cancel, Damaged, Engine, EngineError, Plan, Searchable};
-use weir_query::{Buckets, Histogram, Missing, Rows, Stats};
+use weir_query::{Around, Buckets, Histogram, Missing, Rows, Stats};
 use weir_record::limits::QUERIES_RUNNING_MAX;
 use weir_storage::Store;
 
-use crate::snapshots::{Holder, Pinned, Selected};
+use crate::snapshots::{Holder, Selected};
 
 /// The engine over what this node holds.
 pub(crate) struct Local {
@@ -23,12 +23,14 @@ pub(crate) struct Local {
 }
 
 /// What a search comes to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Kind {
     /// The records.
     Rows,
     /// Fingerprints in their place.
     Hashes,
+    /// What lies around records, whatever the plan says.
+    Around(Arc<Around>),
 }
 
 impl Local {
@@ -47,25 +49,25 @@ impl Local {
     pub(crate) fn all(
         &self,
         plan: Plan,
+        kind: Kind,
         cancel: &CancellationToken,
         send: mpsc::Sender<Rows>,
     ) -> impl Future<Output = Result<Stats, ApiError>> + Send + 'static {
         let over = self.holder.pin().all(self.holder.node);
-        self.search(plan, Kind::Rows, over, Vec::new(), cancel, send)
+        self.search(plan, kind, over, Vec::new(), cancel, send)
     }
 
     /// Searches what a plan has assigned to this node.
     pub(crate) fn some(
         &self,
-        pinned: &Pinned,
-        log: bool,
-        units: &[UnitOrigins],
+        selected: Selected,
+        kind: Kind,
         plan: Plan,
         cancel: &CancellationToken,
         send: mpsc::Sender<Rows>,
     ) -> impl Future<Output = Result<Stats, ApiError>> + Send + 'static {
-        let Selected { over, unread } = pinned.some(log, units);
-        self.search(plan, Kind::Rows, over, unread, cancel, send)
+        let Selected { over, unread } = selected;
+        self.search(plan, kind, over, unread, cancel, send)
     }
 
     /// Searches for another node: not more at a time than the machine bears.
@@ -138,6 +140,7 @@ impl Local {
             let answer = match kind {
                 Kind::Rows => engine.run_over(&plan, &over, &cancel, &mut sink),
                 Kind::Hashes => engine.hashes_over(&plan, &over, &cancel, &mut sink),
+                Kind::Around(around) => engine.around_over(&around, &over, &cancel, &mut sink),
             };
             drop(send);
             drop(watcher);
@@ -197,6 +200,9 @@ impl Drop for AbortOnDrop {
 pub(crate) fn failed(error: &EngineError) -> ApiError {
     match error {
         EngineError::Cancelled => ApiError::new(ErrorKind::Unavailable, "cancelled", error.to_string()),
+        EngineError::MemoryOfAll { .. } => {
+            ApiError::new(ErrorKind::TooMany, "too_many_queries", error.to_string()).hint("ask again soon")
+        }
         other => ApiError::new(ErrorKind::TooMany, "query_too_large", other.to_string())
             .hint("narrow the time range, or set a limit"),
     }

@@ -5,8 +5,9 @@ use tokio_util::sync::CancellationToken;
 use weir_api::backend::QueryRequest;
 use weir_api::backend::peer::{SearchMode, SearchPart, SearchRequest, SnapshotToken, Syntax};
 use weir_api::client::SearchBody;
-use weir_query::{Rows, Stats};
+use weir_query::{Around, Rows, Stats};
 
+use super::Kind;
 use super::planner::Search;
 use crate::peers::Peer;
 
@@ -16,7 +17,13 @@ pub(super) async fn open(
     token: SnapshotToken,
     search: &Search,
     request: &QueryRequest,
+    kind: &Kind,
 ) -> Result<SearchBody, String> {
+    let mode = match kind {
+        Kind::Rows => SearchMode::Rows,
+        Kind::Hashes => SearchMode::Hashes,
+        Kind::Around(around) => SearchMode::Around(Around::clone(around)),
+    };
     let request = SearchRequest {
         token,
         syntax: Syntax::Weir,
@@ -26,7 +33,7 @@ pub(super) async fn open(
         to: request.to,
         limit: request.limit,
         order: request.order,
-        mode: SearchMode::Rows,
+        mode,
         log: search.log,
         units: search.units.clone(),
     };

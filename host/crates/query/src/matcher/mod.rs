@@ -17,6 +17,7 @@ mod words;
 pub(crate) mod words_of;
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use weir_record::Stream;
@@ -76,13 +77,21 @@ pub struct Matcher {
 impl Matcher {
     /// Compiles an expression. Memory is bounded by [`QUERY_REGEXES_MAX`] times [`REGEX_BYTES_MAX`].
     pub fn compile(expr: &Expr) -> Result<Matcher, CompileError> {
-        let root = Node::compile(expr)?;
+        Node::compile(expr).map(Matcher::new)
+    }
+
+    /// All records of one stream, whatever marks weir has set on them.
+    pub fn of_source(stream: &Arc<Stream>) -> Matcher {
+        Matcher::new(Node::Source(Arc::clone(stream)))
+    }
+
+    fn new(root: Node) -> Matcher {
         let any_stream = if root.asks_for_stream() {
             Verdict::Varies
         } else {
             Verdict::Same(matcher_of(root.resolve(None)))
         };
-        Ok(Matcher { root, any_stream })
+        Matcher { root, any_stream }
     }
 
     /// The class of a stream, for whoever keeps matchers per class instead of per stream.

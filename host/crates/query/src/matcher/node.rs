@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use weir_record::limits::QUERY_REGEXES_MAX;
 use weir_record::{Level, Stream};
 
+use crate::context::is_same_source;
 use crate::language::{Expr, Operator, Scope};
 use crate::matcher::CompileError;
 use crate::matcher::field::{self, Field};
@@ -24,9 +25,20 @@ pub(crate) enum Node {
     Literal(Arc<Literal>),
     Pattern(Arc<Pattern>),
     Topic(String),
-    Label { name: String, value: String },
-    Field { field: Arc<Field>, absent: Absent },
-    Level { operator: Operator, level: Level },
+    Label {
+        name: String,
+        value: String,
+    },
+    /// The topic and the labels but for the marks that weir sets.
+    Source(Arc<Stream>),
+    Field {
+        field: Arc<Field>,
+        absent: Absent,
+    },
+    Level {
+        operator: Operator,
+        level: Level,
+    },
 }
 
 /// What a condition on a field says of records without the field.
@@ -88,7 +100,7 @@ impl Node {
 
     fn cost(&self) -> usize {
         match self {
-            Node::All | Node::Topic(_) | Node::Label { .. } => 0,
+            Node::All | Node::Topic(_) | Node::Label { .. } | Node::Source(_) => 0,
             Node::Literal(literal) => 1 + usize::from(literal.needle.case != Case::Exact),
             Node::Pattern(pattern) => {
                 if pattern.needles.is_some() {
@@ -106,7 +118,7 @@ impl Node {
 
     pub(crate) fn asks_for_stream(&self) -> bool {
         match self {
-            Node::Topic(_) | Node::Label { .. } => true,
+            Node::Topic(_) | Node::Label { .. } | Node::Source(_) => true,
             Node::Field { absent, .. } => *absent == Absent::AskLabel,
             Node::And(parts) | Node::Or(parts) => parts.iter().any(Node::asks_for_stream),
             Node::Not(inner) => inner.asks_for_stream(),
@@ -117,7 +129,10 @@ impl Node {
     /// Tells for each term that asks for the stream, in the order of the tree, whether it holds.
     pub(crate) fn ask_stream(&self, stream: &Stream, tell: &mut dyn FnMut(bool)) {
         match self {
-            Node::Topic(_) | Node::Label { .. } | Node::Field { absent: Absent::AskLabel, .. } => {
+            Node::Topic(_)
+            | Node::Label { .. }
+            | Node::Source(_)
+            | Node::Field { absent: Absent::AskLabel, .. } => {
                 tell(self.holds_for(stream));
             }
             Node::And(parts) | Node::Or(parts) => {
@@ -135,6 +150,7 @@ impl Node {
         match self {
             Node::Topic(value) => stream.topic() == value,
             Node::Label { name, value } => stream.label(name).unwrap_or_default() == value,
+            Node::Source(source) => is_same_source(source, stream),
             Node::Field { field, .. } => field.holds_for_label(stream),
             _ => false,
         }
@@ -145,7 +161,7 @@ impl Node {
         let constant = |holds| if holds { Resolved::Always } else { Resolved::Never };
         match self {
             Node::All => Resolved::Always,
-            Node::Topic(_) | Node::Label { .. } => {
+            Node::Topic(_) | Node::Label { .. } | Node::Source(_) => {
                 constant(stream.is_some_and(|stream| self.holds_for(stream)))
             }
             Node::Field { field, absent: Absent::AskLabel } => {
@@ -198,7 +214,7 @@ impl Node {
             Node::Pattern(pattern) => pattern.regex.is_match(payload),
             Node::Field { field, absent } => field.matches(payload, *absent == Absent::Holds),
             Node::Level { operator, level } => field::level_matches(payload, *operator, *level),
-            Node::Topic(_) | Node::Label { .. } => false,
+            Node::Topic(_) | Node::Label { .. } | Node::Source(_) => false,
         }
     }
 
@@ -215,7 +231,8 @@ impl Node {
             | Node::All
             | Node::Not(_)
             | Node::Topic(_)
-            | Node::Label { .. } => None,
+            | Node::Label { .. }
+            | Node::Source(_) => None,
         }
     }
 }

@@ -143,6 +143,7 @@ pub(crate) fn need_of(node: &Node) -> Option<Need<Vec<u8>>> {
         | Node::Not(_)
         | Node::Topic(_)
         | Node::Label { .. }
+        | Node::Source(_)
         | Node::Field { .. }
         | Node::Level { .. } => None,
     }

@@ -11,7 +11,7 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio_util::sync::CancellationToken;
-use weir_query::Order;
+use weir_query::{Context, Order};
 
 use super::params::{Asked, Params, Range};
 use super::{Request, oklog};
@@ -84,6 +84,7 @@ async fn records(
         to,
         limit: None,
         order: Order::Asc,
+        context: Context::default(),
         cancel: cancel.clone(),
     };
     // Dropped with the answer, however that ends: a client that has gone is waited for by nobody.

@@ -12,18 +12,21 @@
 //! | from, to | 16 each | lowest id asked for, lowest id no longer asked for; big-endian |
 //! | limit | v | at most so many rows; 0 all |
 //! | order | u8 | 0 oldest first, 1 newest first |
-//! | mode | u8 | 0 rows, 1 hashes, 2 count, 3 histogram |
+//! | mode | u8 | 0 rows, 1 hashes, 2 count, 3 histogram, 4 neighbours |
 //! | histogram | v three times | only then: start of the first bucket, length of a bucket (both in ms), number of buckets |
+//! | neighbours | … | only then: see [`around`](super::around); the query is not looked at |
 //! | log | u8 | 1: read the pieces of the log that the snapshot has, too |
 //! | units | … | [`UnitOrigins`] |
 //!
 //! Units: v count; per unit its name as text, u8 which origins (0 all, 1 all but those named, 2 only those
 //! named), and unless 0 the names: v groups, per group node (8), epoch (8), v pieces, v each.
 
-use weir_query::Order;
+use weir_query::{Around, Order};
 use weir_record::codec::{CodecError, Reader, put_varint};
 use weir_record::{RecordId, limits};
 use weir_segment::{OriginName, Unit};
+
+use super::around;
 
 const MAGIC: [u8; 4] = *b"WSRQ";
 const VERSION: u8 = 1;
@@ -70,7 +73,7 @@ pub enum Syntax {
 }
 
 /// What to answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SearchMode {
     /// The records.
     Rows,
@@ -80,6 +83,9 @@ pub enum SearchMode {
     Count,
     /// How many there are in each bucket of time, by level.
     Histogram(Buckets),
+    /// The records around others, as rows in no order, some more than once. Neither query, range, limit nor order
+    /// are looked at.
+    Around(Around),
 }
 
 /// Equal buckets of time.
@@ -149,7 +155,7 @@ impl SearchRequest {
             Order::Asc => 0,
             Order::Desc => 1,
         });
-        match self.mode {
+        match &self.mode {
             SearchMode::Rows => out.push(0),
             SearchMode::Hashes => out.push(1),
             SearchMode::Count => out.push(2),
@@ -158,6 +164,10 @@ impl SearchRequest {
                 put_varint(&mut out, buckets.from_ms);
                 put_varint(&mut out, buckets.width_ms);
                 put_varint(&mut out, u64::from(buckets.count));
+            }
+            SearchMode::Around(around) => {
+                out.push(4);
+                around::put(&mut out, around);
             }
         }
         out.push(u8::from(self.log));
@@ -195,6 +205,7 @@ impl SearchRequest {
             [1] => SearchMode::Hashes,
             [2] => SearchMode::Count,
             [3] => SearchMode::Histogram(read_buckets(&mut reader)?),
+            [4] => SearchMode::Around(around::read(&mut reader)?),
             _ => return Err(SearchCodecError::Value("mode")),
         };
         let log = match reader.array("log")? {
@@ -304,6 +315,19 @@ mod tests {
     use super::*;
     use crate::wire::peer::arbitrary::units;
     use proptest::prelude::*;
+    use std::sync::Arc;
+    use weir_query::Anchor;
+    use weir_record::Stream;
+
+    fn arounds() -> impl Strategy<Value = Around> {
+        let anchor = (any::<u128>(), 0..3_u8).prop_map(|(id, host)| {
+            let stream = Stream::new("t", [("host", host.to_string())]).unwrap();
+            Anchor { id: RecordId::from_u128(id), stream: Arc::new(stream) }
+        });
+        let anchors = prop::collection::vec(anchor, 0..6);
+        (0..=limits::QUERY_CONTEXT_RECORDS_MAX, 0..=limits::QUERY_CONTEXT_RECORDS_MAX, any::<u64>(), anchors)
+            .prop_map(|(before, after, reach_ms, anchors)| Around { before, after, reach_ms, anchors })
+    }
 
     fn requests() -> impl Strategy<Value = SearchRequest> {
         let buckets = (any::<u64>(), 1..u64::MAX, 1..=limits::NODE_BUCKETS_MAX as u32)
@@ -313,6 +337,7 @@ mod tests {
             Just(SearchMode::Hashes),
             Just(SearchMode::Count),
             buckets.prop_map(SearchMode::Histogram),
+            arounds().prop_map(SearchMode::Around),
         ];
         let bits = (any::<u128>(), any::<bool>(), any::<bool>(), any::<bool>());
         let range = (any::<u128>(), any::<u128>(), prop::option::of(1..u64::MAX));

@@ -134,7 +134,7 @@ async fn a_search_answers_in_the_mode_that_was_asked_for() {
     let (_server, peer, client) = run_peer();
     let buckets = Buckets { from_ms: 1, width_ms: 2, count: 3 };
     for mode in [SearchMode::Rows, SearchMode::Hashes, SearchMode::Count, SearchMode::Histogram(buckets)] {
-        let request = search(mode);
+        let request = search(mode.clone());
         let mut body = client.search(&request).await.unwrap();
         assert!(body.end().is_err(), "not known before the end");
         let parts = all_parts(&mut body).await;

@@ -165,9 +165,11 @@ impl PeerNode {
     }
 }
 
-fn parts_of(mode: SearchMode) -> Vec<SearchPart> {
+fn parts_of(mode: &SearchMode) -> Vec<SearchPart> {
     match mode {
-        SearchMode::Rows => vec![SearchPart::Rows(some_rows()), SearchPart::Rows(some_rows())],
+        SearchMode::Rows | SearchMode::Around(_) => {
+            vec![SearchPart::Rows(some_rows()), SearchPart::Rows(some_rows())]
+        }
         SearchMode::Hashes => {
             let mut rows = HashedRows::new();
             rows.push(RecordId::MAX, 4, [7; 16]);
@@ -285,7 +287,7 @@ impl PeerBackend for PeerNode {
         cancel: CancellationToken,
     ) -> BoxFuture<'_, Result<SearchAnswer, ApiError>> {
         let script = self.gone_or(ApiError::snapshot_gone());
-        let parts = parts_of(request.mode);
+        let parts = parts_of(&request.mode);
         let unread = request.units.clone();
         self.asked.lock().searches.push(request);
         Box::pin(async move {

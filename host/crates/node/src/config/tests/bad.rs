@@ -3,7 +3,7 @@
 use super::*;
 
 const TABLES: &str =
-    "node, listen, forward, tls, auth, cluster, oklog, retention, storage, policy, sources, plugins";
+    "node, listen, forward, tls, auth, cluster, oklog, retention, storage, query, policy, sources, plugins";
 
 #[test]
 fn unknown_keys_are_all_listed_with_what_was_probably_meant() {

@@ -44,6 +44,8 @@ fn an_empty_file_and_no_file_are_the_documented_defaults() {
     assert_eq!(defaults.listen.fast, Some("127.0.0.1:7651".parse().unwrap()));
     assert_eq!(defaults.listen.durable, Some("127.0.0.1:7652".parse().unwrap()));
     assert_eq!(defaults.storage.full_at_percent, 95);
+    assert_eq!(defaults.query.timeout_ms, Some(3_600_000));
+    assert_eq!(config("query.timeout = \"unlimited\"").query.timeout_ms, None);
     assert_eq!(defaults.storage.resume_at_percent, 93);
     assert_eq!(defaults.storage.piece_bytes, weir_record::limits::PIECE_BYTES_DEFAULT);
     assert_eq!(

@@ -40,6 +40,6 @@ impl Workspace {
 fn made(decoder: &mut Option<Decoder>) -> Result<&mut Decoder, SegmentError> {
     match decoder {
         Some(decoder) => Ok(decoder),
-        None => Ok(decoder.insert(Decoder::new()?)),
+        None => Ok(decoder.insert(Decoder::quick()?)),
     }
 }

@@ -63,9 +63,16 @@ pub struct Group {
 #[derive(Debug, Default)]
 pub struct Grouper {
     groups: Vec<Group>,
+    /// Payload bytes that are likely to come: buffers are made of that size, and need not grow.
+    expected: usize,
 }
 
 impl Grouper {
+    /// A grouper of about so many payload bytes in all.
+    pub fn expecting(bytes: usize) -> Grouper {
+        Grouper { groups: Vec::new(), expected: bytes }
+    }
+
     /// Adds one payload of any length; longer ones than a record may be are split.
     pub fn push(&mut self, payload: &[u8]) {
         if payload.len() <= RECORD_BYTES_MAX {
@@ -85,8 +92,11 @@ impl Grouper {
     fn room(&mut self, part: Part, bytes: usize) -> &mut Payloads {
         let fits = self.groups.last().is_some_and(|g| g.part == part && g.payloads.fits(bytes));
         if !fits {
-            self.groups.push(Group { part, payloads: Payloads::default() });
+            let mut payloads = Payloads::default();
+            payloads.arena.reserve_exact(self.expected.clamp(bytes, BATCH_BYTES_MAX.max(bytes)));
+            self.groups.push(Group { part, payloads });
         }
+        self.expected = self.expected.saturating_sub(bytes);
         let last = self.groups.len() - 1;
         &mut self.groups[last].payloads
     }
@@ -95,7 +105,7 @@ impl Grouper {
 /// The lines of a text body. A line ends at `\n`, which does not belong to it; a `\r` before it does.
 /// Bytes after the last `\n` are a line too; empty lines are records like any other.
 pub fn cut_lines(body: &[u8]) -> Vec<Group> {
-    let mut grouper = Grouper::default();
+    let mut grouper = Grouper::expecting(body.len());
     let mut from = 0;
     for newline in memchr::memchr_iter(b'\n', body) {
         grouper.push(&body[from..newline]);

@@ -63,6 +63,17 @@ impl Collector {
         Collector { bounds, rows: Rows::new(), streams: Vec::new(), cut: None, reached: None }
     }
 
+    /// Makes room for rows that are certain to come, so that it need not grow twofold again and again.
+    pub(crate) fn expect(&mut self, records: usize, payload_bytes: usize) {
+        if payload_bytes + records * Rows::ROW_BYTES <= self.bounds.bytes_max / 2 {
+            self.rows.reserve(records, payload_bytes);
+        }
+    }
+
+    pub(crate) fn has_no_limit(&self) -> bool {
+        self.bounds.limit.is_none()
+    }
+
     /// The last key that is still of interest. It goes down as the limit is reached.
     pub(crate) fn last(&self) -> u128 {
         self.bounds.last

@@ -96,6 +96,13 @@ impl Findings {
         }
     }
 
+    /// See [`Collector::expect`].
+    pub(crate) fn expect(&mut self, records: usize, payload_bytes: usize) {
+        if matches!(self.keep, Keep::Rows) {
+            self.collector.expect(records, payload_bytes);
+        }
+    }
+
     pub(crate) fn order(&self) -> Order {
         self.order
     }
@@ -115,6 +122,10 @@ impl Findings {
     /// Whether records with ids from `low` to `high` can still be of interest.
     pub(crate) fn is_of_interest(&self, low: RecordId, high: RecordId) -> bool {
         self.order.keys(low, high).0 <= self.collector.last()
+    }
+
+    pub(crate) fn has_no_limit(&self) -> bool {
+        self.collector.has_no_limit()
     }
 
     pub(crate) fn is_counting(&self) -> bool {

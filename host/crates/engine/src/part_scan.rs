@@ -59,6 +59,11 @@ impl PartScan {
                 found.skip(entry.payload_bytes);
             }
         }
+        if matchers.match_all() && found.has_no_limit() {
+            let blocks = || places.iter().map(|&index| &segment.file().footer().blocks()[index]);
+            let records = blocks().map(|block| block.records as usize).sum();
+            found.expect(records, blocks().map(|block| block.payload_bytes as usize).sum());
+        }
         // Blocks lie in the order of their ids.
         if found.order() == Order::Asc {
             places.reverse();

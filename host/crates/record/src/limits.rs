@@ -306,7 +306,7 @@ pub const QUERY_PORTION_BYTES: usize = 512 << 10;
 /// Payload of the blocks of a segment that one worker searches in turn, unless one block has more.
 pub const QUERY_ITEM_BYTES: usize = 4 << 20;
 /// Rows of a query that are found ahead of those being sent, while these can be sent.
-pub const QUERY_AHEAD_BYTES: usize = 48 << 20;
+pub const QUERY_AHEAD_BYTES: usize = 32 << 20;
 /// What a worker searches before it looks whether the query was cancelled.
 pub const QUERY_STRIDE_BYTES: usize = 256 << 10;
 /// The least memory with which a piece is searched: its largest record fits four times.

@@ -10,7 +10,8 @@ use clap::Parser as _;
 use crate::cli::{Cli, Color};
 
 /// Batches are buffers of megabytes that live for milliseconds. The C library's allocator gives each back to
-/// the system and gets it anew, page fault by page fault: a quarter of the CPU of a file source.
+/// the system and gets it anew, page fault by page fault: a quarter of the CPU of a file source. Without huge pages:
+/// a buffer of one megabyte has two of them cleared, which took a twelfth of the CPU of taking records in.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

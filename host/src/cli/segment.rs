@@ -28,8 +28,9 @@ Examples:
   weir segment verify data/*.zst";
 
 const CAT_EXAMPLES: &str = "\
-Prints the records in the order of their ids, each with a newline behind it. `zstdcat` does the
-same without weir, though lines of one block may be grouped for density.
+Prints the records in the order of their ids, each with a newline behind it; a segment that was
+made of several by putting them one behind the other prints them so. `zstdcat` does the same
+without weir, though lines of one block are grouped for density.
 
 Examples:
   weir segment cat segment.zst

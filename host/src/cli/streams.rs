@@ -15,6 +15,7 @@ the same. Exit code 3: some nodes did not answer; standard error says which.
 
 Examples:
   weir streams
+  weir streams --top 10
   weir streams --json --node http://10.0.0.5:7650";
 
 /// List the streams of a node: topics and labels
@@ -24,13 +25,19 @@ pub(crate) struct Streams {
     /// JSON instead of a table
     #[arg(long)]
     json: bool,
+    /// Only the streams with the most bytes, the largest first
+    #[arg(long, value_name = "N")]
+    top: Option<usize>,
     #[command(flatten)]
     node: NodeArgs,
 }
 
 pub(crate) fn run(args: &Streams, color: Color) -> Result<Exit, Failure> {
     let client = args.node.client()?;
-    let answer = block_on(async { client.streams().await.map_err(|error| failure(&error)) })?;
+    let mut answer = block_on(async { client.streams().await.map_err(|error| failure(&error)) })?;
+    if let Some(count) = args.top {
+        keep_largest(&mut answer.streams, count);
+    }
     let text = if args.json {
         format!("{}\n", serde_json::json!(answer))
     } else {
@@ -43,6 +50,12 @@ pub(crate) fn run(args: &Streams, color: Color) -> Result<Exit, Failure> {
         warn(color, &format!("streams may be missing: {}", plain(why)));
     }
     Ok(if answer.missing.is_empty() { Exit::Ok } else { Exit::Incomplete })
+}
+
+/// Keeps so many streams, the largest first. Those of which the size is not known come last, in their order.
+fn keep_largest(streams: &mut Vec<StreamInfo>, count: usize) {
+    streams.sort_by_key(|stream| std::cmp::Reverse(stream.bytes));
+    streams.truncate(count);
 }
 
 fn row(stream: &StreamInfo) -> Vec<String> {
@@ -63,6 +76,15 @@ fn row(stream: &StreamInfo) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_largest_come_first_and_the_unknown_last() {
+        let stream = |topic: &str, bytes| StreamInfo { topic: topic.into(), bytes, ..StreamInfo::default() };
+        let mut streams = vec![stream("a", None), stream("b", Some(5)), stream("c", Some(9)), stream("d", None)];
+        keep_largest(&mut streams, 3);
+        let topics: Vec<&str> = streams.iter().map(|stream| stream.topic.as_str()).collect();
+        assert_eq!(topics, ["c", "b", "a"]);
+    }
 
     #[test]
     fn what_is_not_known_is_a_dash_and_labels_come_last() {

@@ -25,7 +25,8 @@ DuckDB, Spark and others read with hive partitioning. Files are written under a 
 ends in .tmp, made durable, and renamed when they are whole.
 
 Of a folder all segments in and below it are read (*.zst, not those in quarantine/), in
-the order of their names. Records come in the order of their ids within each segment. A
+the order of their names. Records come in the order of their ids within each segment,
+or within each of those it was made of. A
 segment that is there twice, as on two stores, is exported once, from the first. Other
 repeats are not removed: a record that lies in several segments is exported from each;
 `select distinct` removes them. What a node has not sealed into segments yet is only found

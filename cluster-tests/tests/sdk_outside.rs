@@ -18,6 +18,11 @@ fn sdk() -> Result<PathBuf> {
 
 /// The README's project in `dir`, its source changed by `change`, as a component.
 fn counter(dir: &Path, change: impl Fn(String) -> String) -> Result<PathBuf> {
+    build(&project(dir, change)?)
+}
+
+/// The README's project in `dir`, its source changed by `change`.
+fn project(dir: &Path, change: impl Fn(String) -> String) -> Result<PathBuf> {
     let (sdk, readme) = (sdk()?, readme()?);
     let project = dir.join("counter-source");
     std::fs::create_dir_all(project.join("src"))?;
@@ -26,7 +31,7 @@ fn counter(dir: &Path, change: impl Fn(String) -> String) -> Result<PathBuf> {
         block(&readme, "`Cargo.toml`:", "toml")?.replace("../weir/plugin-sdk", &sdk.display().to_string());
     std::fs::write(project.join("Cargo.toml"), manifest)?;
     std::fs::write(project.join("src/lib.rs"), change(block(&readme, "`src/lib.rs`:", "rust")?))?;
-    build(&project)
+    Ok(project)
 }
 
 #[test]
@@ -49,6 +54,18 @@ fn the_counter_of_the_readme_builds_outside_and_runs() -> Result<()> {
     let found: Vec<&str> = answer.rows.iter().filter_map(|row| row["payload"].as_str()).collect();
     let expected: Vec<String> = (1..=100).map(|number| format!("number {number}")).collect();
     ensure!(found == expected, "{found:?}");
+    Ok(())
+}
+
+#[test]
+fn crates_of_one_name_written_at_the_same_time_are_not_mixed_up() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let ours = project(&dir.path().join("ours"), |source| source)?;
+    let theirs = project(&dir.path().join("theirs"), |source| source.replace("number {", "count {"))?;
+    // The sources of the second are older than what is made of the first.
+    let components = [build(&ours)?, build(&theirs)?];
+    let [ours, theirs] = components.map(std::fs::read);
+    ensure!(ours? != theirs?, "the second crate became the component of the first");
     Ok(())
 }
 

@@ -80,7 +80,8 @@ mod tests {
     #[test]
     fn the_largest_come_first_and_the_unknown_last() {
         let stream = |topic: &str, bytes| StreamInfo { topic: topic.into(), bytes, ..StreamInfo::default() };
-        let mut streams = vec![stream("a", None), stream("b", Some(5)), stream("c", Some(9)), stream("d", None)];
+        let mut streams =
+            vec![stream("a", None), stream("b", Some(5)), stream("c", Some(9)), stream("d", None)];
         keep_largest(&mut streams, 3);
         let topics: Vec<&str> = streams.iter().map(|stream| stream.topic.as_str()).collect();
         assert_eq!(topics, ["c", "b", "a"]);

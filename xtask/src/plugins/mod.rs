@@ -100,6 +100,7 @@ pub(crate) fn outside(
     let toolchain = steps.run("toolchain for wasm", || Toolchain::choose(workspace, forced))?;
     let what = format!("compile {}{}", guest.name, std_note(workspace, &toolchain));
     let _turn = turn(workspace)?;
+    forget_namesake(workspace, &guest)?;
     steps.run(&what, || compile(workspace, &toolchain, &guest))?;
     steps.run("make a component of the module", || {
         std::fs::create_dir_all(dir.join("target/weir"))?;
@@ -116,6 +117,27 @@ fn turn(workspace: &Workspace) -> anyhow::Result<File> {
         .and_then(|()| File::options().create(true).append(true).open(&path))
         .and_then(|file| file.lock().map(|()| file));
     locked.with_context(|| format!("lock {}", path.display()))
+}
+
+/// Makes cargo compile a crate again when the last one of its name lay elsewhere. Cargo tells crates apart by their
+/// place within their workspace, and what is fresh by times of files: to it, two crates of one name whose sources
+/// were written at the same time are one.
+fn forget_namesake(workspace: &Workspace, guest: &Crate) -> anyhow::Result<()> {
+    let note = workspace.guest_target.join(format!("{}.dir", guest.name));
+    let dir = guest.dir.to_string_lossy();
+    if std::fs::read_to_string(&note).is_ok_and(|last| last == dir) {
+        return Ok(());
+    }
+    let fingerprints = workspace.guest_target.join(TARGET).join(PROFILE).join(".fingerprint");
+    let prefix = format!("{}-", guest.name);
+    for entry in std::fs::read_dir(&fingerprints).into_iter().flatten() {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            std::fs::remove_dir_all(entry.path())
+                .with_context(|| format!("remove {}", entry.path().display()))?;
+        }
+    }
+    std::fs::write(&note, &*dir).with_context(|| format!("write {}", note.display()))
 }
 
 /// Compiles the crate to a core module.

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Power cuts of one part: four parts make 100,000.
 pub(crate) const CUTS_PER_PART: u64 = 25_000;
 
-/// The seeds of one part of the suite, without end, or the one that `SEED` names.
+/// The seeds of one part of the suite, without end, or the one that `WEIR_SEED` or `SEED` names.
 pub(crate) struct Seeds {
     next: u64,
     left: u64,
@@ -49,10 +49,15 @@ impl Iterator for Seeds {
 
 /// How many times as much as usual is asked for.
 pub(crate) fn factor() -> u64 {
-    if std::env::var("WEIR_LONG").is_ok_and(|value| value != "0") { 10 } else { 1 }
+    if is_long() { 10 } else { 1 }
+}
+
+/// Whether more than usual is asked for.
+pub(crate) fn is_long() -> bool {
+    std::env::var("WEIR_LONG").is_ok_and(|value| value != "0")
 }
 
 fn given() -> Option<u64> {
-    let text = std::env::var("SEED").ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("SEED is a number, got {text:?}")))
+    let text = ["WEIR_SEED", "SEED"].into_iter().find_map(|name| std::env::var(name).ok())?;
+    Some(text.parse().unwrap_or_else(|_| panic!("a seed is a number, got {text:?}")))
 }

@@ -5,11 +5,13 @@ use alloc::string::ToString;
 use alloc::vec;
 use core::iter::Peekable;
 
-use weir_record::limits::QUERY_DEPTH_MAX;
+use weir_record::limits::{QUERY_DEPTH_MAX, QUERY_REGEXES_MAX, REGEX_BYTES_MAX};
 
 use crate::language::error::ParseError;
 use crate::language::expr::Expr;
 use crate::language::lexer::{self, Token, TokenKind};
+use crate::matcher::CompileError;
+use crate::matcher::pattern::compiled;
 
 /// Reads a query. See [`crate::language`] for what may be written.
 pub fn parse(text: &str) -> Result<Expr, ParseError> {
@@ -18,7 +20,7 @@ pub fn parse(text: &str) -> Result<Expr, ParseError> {
         return Ok(Expr::All);
     }
     let end = text.chars().count() + 1;
-    let mut parser = Parser { tokens: tokens.into_iter().peekable(), end, depth: 0 };
+    let mut parser = Parser { tokens: tokens.into_iter().peekable(), end, depth: 0, regexes: 0 };
     let expr = parser.either()?;
     match parser.tokens.next() {
         None => Ok(expr),
@@ -49,6 +51,7 @@ struct Parser<I: Iterator<Item = Token>> {
     tokens: Peekable<I>,
     end: usize,
     depth: usize,
+    regexes: usize,
 }
 
 impl<I: Iterator<Item = Token>> Parser<I> {
@@ -87,6 +90,14 @@ impl<I: Iterator<Item = Token>> Parser<I> {
         };
         match kind {
             TokenKind::Term(Expr::Regex(pattern)) => {
+                self.regexes += 1;
+                if self.regexes > QUERY_REGEXES_MAX {
+                    return Err(ParseError::new(
+                        column,
+                        format!("the query has more than {QUERY_REGEXES_MAX} regexes"),
+                        "write alternatives as one /a|b|c/",
+                    ));
+                }
                 check_regex(&pattern, column, true)?;
                 Ok(Expr::Regex(pattern))
             }
@@ -129,12 +140,12 @@ impl<I: Iterator<Item = Token>> Parser<I> {
     }
 }
 
-/// Checks the syntax of a regex, so that its errors point into the query. `column` is that of the opening
-/// slash, if there is one.
+/// Checks the syntax and the compiled size of a regex, so that its errors point into the query. `column` is that of
+/// the opening slash, if there is one.
 fn check_regex(pattern: &str, column: usize, slashed: bool) -> Result<(), ParseError> {
     let parsed = regex_syntax::ParserBuilder::new().utf8(false).build().parse(pattern);
     let (span, kind) = match parsed {
-        Ok(_) => return Ok(()),
+        Ok(_) => return check_regex_size(pattern, column.max(1)),
         Err(regex_syntax::Error::Parse(error)) => (*error.span(), error.kind().to_string()),
         Err(regex_syntax::Error::Translate(error)) => (*error.span(), error.kind().to_string()),
         Err(other) => {
@@ -151,6 +162,18 @@ fn check_regex(pattern: &str, column: usize, slashed: bool) -> Result<(), ParseE
         r#"the syntax is that of Rust's regex crate; "quotes" find plain text"#
     };
     Err(ParseError::new(column + 1 + written, format!("in the regex: {kind}"), hint))
+}
+
+fn check_regex_size(pattern: &str, column: usize) -> Result<(), ParseError> {
+    match compiled(pattern) {
+        Ok(_) => Ok(()),
+        Err(CompileError::RegexTooLarge { .. }) => Err(ParseError::new(
+            column,
+            format!("the regex needs more than {REGEX_BYTES_MAX} bytes when compiled"),
+            r"make its repetitions {n,m} smaller, or write (?-u) before \w and \d to leave Unicode out",
+        )),
+        Err(other) => Err(ParseError::new(column, other.to_string(), "write it in another way")),
+    }
 }
 
 #[cfg(test)]

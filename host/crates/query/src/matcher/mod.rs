@@ -9,7 +9,7 @@
 mod field;
 mod literal;
 mod node;
-mod pattern;
+pub(crate) mod pattern;
 mod pattern_words;
 mod required;
 mod scan;

@@ -24,13 +24,17 @@ pub(crate) struct Pattern {
 
 impl Pattern {
     pub(crate) fn compile(pattern: &str, hir: &Hir) -> Result<Pattern, CompileError> {
-        let regex =
-            RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build().map_err(|error| match error {
-                regex::Error::CompiledTooBig(_) => CompileError::RegexTooLarge { pattern: pattern.into() },
-                other => CompileError::Regex { pattern: pattern.into(), message: other.to_string() },
-            })?;
+        let regex = compiled(pattern)?;
         Ok(Pattern { regex, needles: required(hir), words: required_words(hir) })
     }
+}
+
+/// Compiles a regular expression, if that takes no more than [`REGEX_BYTES_MAX`].
+pub(crate) fn compiled(pattern: &str) -> Result<Regex, CompileError> {
+    RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build().map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => CompileError::RegexTooLarge { pattern: pattern.into() },
+        other => CompileError::Regex { pattern: pattern.into(), message: other.to_string() },
+    })
 }
 
 /// The syntax of a regular expression, as the `regex` crate reads it.

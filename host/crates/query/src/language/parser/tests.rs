@@ -6,7 +6,7 @@ use alloc::{format, vec};
 
 use proptest::prelude::*;
 use weir_record::Level;
-use weir_record::limits::{QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_TERMS_MAX};
+use weir_record::limits::{QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_REGEXES_MAX, QUERY_TERMS_MAX};
 
 use super::*;
 use crate::language::Operand;
@@ -237,6 +237,22 @@ fn what_is_too_much_is_refused_where_it_becomes_too_much() {
     assert!(parse(&"a ".repeat(QUERY_TERMS_MAX)).is_ok());
     assert_eq!(parse(&"a ".repeat(QUERY_TERMS_MAX + 1)).unwrap_err().column, 2 * QUERY_TERMS_MAX + 1);
     assert_eq!(parse(&"a".repeat(QUERY_BYTES_MAX + 1)).unwrap_err().column, 1);
+    assert!(parse(&"/a+/ ".repeat(QUERY_REGEXES_MAX)).is_ok());
+    let error = parse(&"/a+/ ".repeat(QUERY_REGEXES_MAX + 1)).unwrap_err();
+    assert_eq!(error.column, 5 * QUERY_REGEXES_MAX + 1);
+}
+
+#[test]
+fn regexes_that_explode_are_refused_where_they_begin() {
+    let error = parse(r"é OR -/\w{1000}/").unwrap_err();
+    let expected = r"column 7: the regex needs more than 1048576 bytes when compiled; make its repetitions {n,m} smaller, or write (?-u) before \w and \d to leave Unicode out";
+    assert_eq!(error.to_string(), expected);
+    for pattern in [r"(\w{1,200}){200}", r"((a{99}){99}){99}", r"(?i)(é{1,500}x?){1,500}"] {
+        assert_eq!(parse_regex(pattern).unwrap_err().column, 1, "{pattern}");
+        assert!(parse(&format!("a /{pattern}/")).unwrap_err().message.contains("1048576"), "{pattern}");
+    }
+    // What is advised helps.
+    assert!(parse(r"/(?-u)\w{1000}/").is_ok());
 }
 
 fn operators() -> impl Strategy<Value = Operator> {

@@ -81,6 +81,16 @@ impl Ledger {
         }
     }
 
+    /// Counts blocks of a segment that a filter has excluded together with others.
+    pub(crate) fn spare(&mut self, source: usize, blocks: usize, payload_bytes: u64) {
+        self.reached(source, Reach::Pruned);
+        let stats = self.stats();
+        stats.batches_skipped += blocks as u64;
+        stats.batches_pruned += blocks as u64;
+        stats.bytes_skipped += payload_bytes;
+        stats.bytes_pruned += payload_bytes;
+    }
+
     /// Notes how far a searchable was looked at.
     pub(crate) fn reached(&mut self, source: usize, reach: Reach) {
         self.reached[source] = self.reached[source].max(reach);

@@ -94,16 +94,11 @@ impl PartScan {
         let is_left = self.is_left(found, bytes);
         found.spent.filtering += asking.elapsed();
         if !is_left {
-            self.spare(found);
+            for index in std::mem::take(&mut self.places) {
+                found.prune(self.entry(index).payload_bytes);
+            }
         }
         is_left
-    }
-
-    /// Counts all blocks as excluded by a filter.
-    pub(crate) fn spare(&mut self, found: &mut Findings) {
-        for index in std::mem::take(&mut self.places) {
-            found.prune(self.entry(index).payload_bytes);
-        }
     }
 
     fn is_left(&self, found: &mut Findings, bytes: &mut Vec<u8>) -> bool {

@@ -362,6 +362,10 @@ impl<'a, 'm> Query<'a, 'm> {
     fn start_item(&mut self, next: &Waiting, bytes_max: usize) -> bool {
         let item = self.items[next.item];
         let Over { sources, shares } = self.over;
+        if self.asked == Some((item.source, item.part, false)) {
+            self.ledger.spare(item.source, item.blocks().len(), item.payload_bytes(&sources[item.source]));
+            return true;
+        }
         let limit = self.plan.limit.map(|limit| limit.min(u64::from(u32::MAX)) as usize);
         let bounds = Bounds { order: self.plan.order, last: self.last, limit, bytes_max };
         let ticket = self.tickets + 1;
@@ -378,13 +382,10 @@ impl<'a, 'm> Query<'a, 'm> {
                 let Some(matchers) = self.matchers.for_segment(item.source, segment) else { return false };
                 let mut scan = PartScan::new(segment.clone(), matchers, share.clone(), item, &mut found);
                 // A few pages are read sooner than a worker is woken, and nearly every part ends here.
-                let is_left = match self.asked {
-                    Some((source, part, is_left)) if (source, part) == (item.source, item.part) => is_left,
-                    _ => scan.ask_part(&mut found, &mut self.pages),
-                };
+                let is_left = self.asked == Some((item.source, item.part, true))
+                    || scan.ask_part(&mut found, &mut self.pages);
                 self.asked = Some((item.source, item.part, is_left));
                 if !is_left {
-                    scan.spare(&mut found);
                     self.ledger.add(item.source, &mut Scanned::spared(found));
                     return true;
                 }

@@ -52,6 +52,22 @@ fn every_flipped_byte_is_refused_and_leaves_nothing() {
     assert_eq!(send(&store, &expected, &bytes).unwrap(), Accepted::Kept);
 }
 
+/// A file of this machine is proven by its checksums alone: they cover every byte.
+#[test]
+fn every_flipped_byte_of_a_file_of_this_machine_is_refused_too() {
+    let (disk, store) = fresh();
+    let (expected, bytes) = origin(&unit(3, "default"), 1, 30);
+    put(&disk, "sealed", &bytes);
+    for at in 0..bytes.len() as u64 {
+        let bit = 1 << (at % 8);
+        disk.flip("sealed".as_ref(), at, bit).unwrap();
+        let wrong = wrong(store.accept_file(expected.clone(), "sealed".as_ref()));
+        assert!(matches!(wrong, Wrong::Segment(_)), "byte {at}: {wrong}");
+        disk.flip("sealed".as_ref(), at, bit).unwrap();
+    }
+    assert_eq!(store.accept_file(expected, "sealed".as_ref()).unwrap(), Accepted::Kept);
+}
+
 type Edit = fn(&mut Expected);
 
 #[test]

@@ -175,7 +175,7 @@ impl Inner {
             let fits = fitting(&group, budget.payload_bytes_max);
             let is_alone_of_use = places.first().is_some_and(|&place| !sizes[place].is_dense);
             let least = if budget.work == CompactWork::Settle && is_alone_of_use { 1 } else { 2 };
-            group.truncate(fits.max(least - 1));
+            group.truncate(fits.max(1));
             let most = best.as_ref().map_or(least - 1, |(_, inputs)| inputs.len());
             if group.len() > most {
                 best = Some((unit.clone(), group));

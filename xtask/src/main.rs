@@ -9,6 +9,7 @@ mod build;
 mod count;
 mod demo;
 mod duckdb;
+mod fuzz;
 mod node;
 mod plugins;
 mod proc;

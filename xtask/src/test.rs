@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::build;
 use crate::count::{Count, Runner};
 use crate::duckdb;
+use crate::fuzz;
 use crate::plugins;
 use crate::proc;
 use crate::setup;
@@ -15,7 +16,9 @@ use crate::workspace::Workspace;
 /// Runs every step whatever the ones before said: one run shows everything that is wrong.
 pub(crate) fn run(workspace: &Workspace, long: bool) -> ExitCode {
     let started = Instant::now();
-    let mut tests = Tests { workspace, long, count: Count::default(), steps: Steps::new("test", 6) };
+    let fuzzes = long && fuzz::is_possible(workspace);
+    let steps = Steps::new("test", if fuzzes { 7 } else { 6 });
+    let mut tests = Tests { workspace, long, count: Count::default(), steps };
 
     tests.step("plugins", |workspace| plugins::all(workspace, None).map(drop));
     tests.step("format", |workspace| proc::run(build::cargo(workspace).args(["fmt", "--all", "--check"])));
@@ -39,6 +42,14 @@ pub(crate) fn run(workspace: &Workspace, long: bool) -> ExitCode {
     }
     tests.runner("tests", test_runner);
     tests.runner("examples in the documentation", doc_runner);
+    if fuzzes {
+        tests.step("fuzzers; five minutes each", fuzz::all);
+    } else if long {
+        eprintln!(
+            "test: cargo-fuzz or a nightly toolchain is not here; the fuzz targets had mutations alone, a hundred \
+             times as many as usual"
+        );
+    }
 
     let Count { passed, failed } = tests.count;
     eprintln!("test: took {}", steps::seconds(started.elapsed()));

@@ -50,8 +50,9 @@ const HEADS: [(&str, Level); 8] = [
 /// Names of levels in fields.
 const LEVELS: [(&str, Level); 4] =
     [("error", Level::Error), ("warn", Level::Warn), ("info", Level::Info), ("debug", Level::Debug)];
-/// Names of fields; `host` is that of a label, too.
-pub(crate) const NAMES: [&str; 7] = ["status", "took", "msg", "host", "user.id", "user.name", "tags"];
+/// Names of fields; `host` is that of a label, too, and `user.status` ends like another one.
+pub(crate) const NAMES: [&str; 8] =
+    ["status", "took", "msg", "host", "user.id", "user.name", "user.status", "tags"];
 /// Values that are texts.
 pub(crate) const TEXTS: [&str; 10] =
     ["ann", "bob", "alpha beta", "a/b", "é", "say \"hi\"", "line\nbreak", "500", "", "web1"];

@@ -13,14 +13,21 @@ use super::naive::Naive;
 use super::queries::Ask;
 use super::{BUCKET_MS, class_of};
 
+/// What origins keep apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Plain,
+    Repeat,
+    Keyed,
+}
+
 /// One acknowledged sending of a record.
 #[derive(Debug, Clone)]
 pub(crate) struct Sent {
     pub(crate) id: RecordId,
     pub(crate) stream: Arc<Stream>,
     pub(crate) line: Arc<Line>,
-    pub(crate) is_keyed: bool,
-    pub(crate) is_repeat: bool,
+    pub(crate) kind: Kind,
     /// Epoch and number of the piece that took it.
     pub(crate) piece: (u64, u64),
     /// In the log or in the backlog.
@@ -37,9 +44,9 @@ impl Sent {
         (name.log_epoch(), name.piece) == self.piece
             && unit.holds(self.id)
             && unit.class() == class_of(self.stream.topic())
-            && unit.is_keyed() == self.is_keyed
-            && name.is_of_repeats() == (self.is_repeat && !self.is_keyed)
-            && (!self.is_keyed || keyed_partition(self.id) == partition)
+            && unit.is_keyed() == (self.kind == Kind::Keyed)
+            && name.is_of_repeats() == (self.kind == Kind::Repeat)
+            && (self.kind != Kind::Keyed || keyed_partition(self.id) == partition)
     }
 
     pub(crate) fn is_there(&self) -> bool {

@@ -125,14 +125,14 @@ impl Run {
         let piece = (self.node.epoch, committed.piece.ok_or("nothing was committed")?);
         for draft in drafts {
             self.seen.repeats += u64::from(draft.is_repeat);
+            let kind = draft.kind(self.mutant);
             for (id, line) in draft.records {
                 self.seen.records += 1;
                 self.oracle.sent.push(Sent {
                     id,
                     line,
                     stream: Arc::clone(&draft.stream),
-                    is_keyed: draft.is_keyed && self.mutant != Mutant::KeysNotFlagged,
-                    is_repeat: draft.is_repeat && self.mutant != Mutant::RepeatsNotFlagged,
+                    kind,
                     piece,
                     in_ingest: true,
                     was_removed: false,

@@ -8,6 +8,7 @@ use weir_storage::disk::sim::prng::Prng;
 
 use super::lines::{Line, one_of};
 use super::mutant::Mutant;
+use super::oracle::Kind;
 use super::{BUCKET_MS, START_MS, Settings};
 
 /// What a batch is made of; it may be sent more than once.
@@ -95,6 +96,17 @@ impl Writer {
 }
 
 impl Draft {
+    /// How its records are sealed.
+    pub(super) fn kind(&self, mutant: Mutant) -> Kind {
+        if self.is_keyed && mutant != Mutant::KeysNotFlagged {
+            Kind::Keyed
+        } else if self.is_repeat && mutant != Mutant::RepeatsNotFlagged {
+            Kind::Repeat
+        } else {
+            Kind::Plain
+        }
+    }
+
     pub(super) fn batch(&self, mutant: Mutant) -> Batch {
         let (mut runs, mut ends, mut arena) = (Vec::new(), Vec::new(), Vec::new());
         for (id, line) in &self.records {
@@ -102,10 +114,10 @@ impl Draft {
             arena.extend_from_slice(&line.bytes);
             ends.push(arena.len() as u32);
         }
-        let keyed = self.is_keyed && mutant != Mutant::KeysNotFlagged;
-        let repeat = self.is_repeat && mutant != Mutant::RepeatsNotFlagged;
         let flag = |is_set: bool, flag| if is_set { flag } else { BatchFlags::NONE };
-        let flags = flag(keyed, BatchFlags::KEYED).with(flag(repeat, BatchFlags::MAYBE_REPEATED));
+        let keyed = flag(self.is_keyed && mutant != Mutant::KeysNotFlagged, BatchFlags::KEYED);
+        let repeated = self.is_repeat && mutant != Mutant::RepeatsNotFlagged;
+        let flags = keyed.with(flag(repeated, BatchFlags::MAYBE_REPEATED));
         Batch::new(Stream::clone(&self.stream), flags, runs, ends, arena)
             .unwrap_or_else(|error| panic!("{error}"))
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use weir_export::{Destination, Export, ExportError, Range, Shape, Sums};
 use weir_record::{RecordId, Stream};
-use weir_segment::{OriginFlags, OriginName, Unit, Writer, WriterOptions};
+use weir_segment::{Concat, Footer, OriginFlags, OriginName, Unit, Writer, WriterOptions};
 
 /// 2023-11-14T22:00:00Z.
 pub(crate) const START_MS: u64 = 1_700_000_000_000 / 3_600_000 * 3_600_000;
@@ -25,8 +25,29 @@ pub(crate) fn stream(number: u32) -> Stream {
 
 /// A segment in a file of the given name. Records get ids in the order of their rows.
 pub(crate) fn segment(path: &Path, rows: &[Row], block_bytes: usize) -> PathBuf {
+    let (bytes, _) = written(3, rows, block_bytes);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, bytes).unwrap();
+    path.to_owned()
+}
+
+/// A segment of one origin each for some lists of rows, put one behind the other.
+pub(crate) fn concatenated(path: &Path, lists: &[Vec<Row>], block_bytes: usize) -> PathBuf {
+    let segments: Vec<_> = (0..).zip(lists).map(|(piece, rows)| written(piece, rows, block_bytes)).collect();
+    let footers: Vec<&Footer> = segments.iter().map(|(_, footer)| footer).collect();
+    let concat = Concat::new(&footers).unwrap();
+    let mut bytes = Vec::new();
+    for (file, footer) in &segments {
+        bytes.extend_from_slice(&file[..Concat::copied(footer).end as usize]);
+    }
+    concat.finish(&mut bytes).unwrap();
+    std::fs::write(path, bytes).unwrap();
+    path.to_owned()
+}
+
+fn written(piece: u64, rows: &[Row], block_bytes: usize) -> (Vec<u8>, Footer) {
     let unit = Unit::new(START_MS / BUCKET_MS * BUCKET_MS, BUCKET_MS, "default", 0, 1).unwrap();
-    let origin = (OriginName { node: 1, epoch: 2, piece: 3 }, OriginFlags::NONE);
+    let origin = (OriginName { node: 1, epoch: 2, piece }, OriginFlags::NONE);
     let options = WriterOptions { block_bytes, ..WriterOptions::default() };
     let mut writer = Writer::new(unit, &[origin], options).unwrap();
     let mut bytes = Vec::new();
@@ -34,10 +55,8 @@ pub(crate) fn segment(path: &Path, rows: &[Row], block_bytes: usize) -> PathBuf 
         let number = writer.stream(&stream(*number)).unwrap();
         writer.push(id(index, *time_ms), number, 0, payload, &mut bytes).unwrap();
     }
-    writer.finish(&mut bytes).unwrap();
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, bytes).unwrap();
-    path.to_owned()
+    let footer = writer.finish(&mut bytes).unwrap();
+    (bytes, footer)
 }
 
 pub(crate) fn id(index: usize, time_ms: u64) -> RecordId {

@@ -8,9 +8,9 @@ use weir_export::{Findings, OpenError, Opening};
 use weir_segment::error::Half;
 use weir_segment::{Block, Decoder, Footer, SegmentError};
 
-use crate::corpus::{rows, segment};
+use crate::corpus::{concatenated, rows, segment};
 
-/// Random flips of the segment that is written now; the fixture of version 1 gets as many.
+/// Random flips of the segment that is written now; one of several sections and the fixture of version 1 get as many.
 fn flips() -> usize {
     if std::env::var_os("WEIR_LONG").is_some() { 50_000 } else { 1_500 }
 }
@@ -163,6 +163,18 @@ fn every_flipped_bit_is_named_and_costs_no_other_block() {
     assert!(patient.footer.blocks().len() > 2 && patient.footer.parts().len() == 1);
     patient.check_places();
     patient.check_at_random(flips(), 12);
+}
+
+#[test]
+fn the_same_holds_for_segments_put_one_behind_the_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let lists: Vec<_> = (0..3).map(|n| rows(100 + 40 * n as usize, 14 + n)).collect();
+    let path = concatenated(&dir.path().join("c.zst"), &lists, 2 << 10);
+    let mut patient = Patient::new(&path);
+    let footer = &patient.footer;
+    assert!(footer.sections().len() == 3 && footer.parts().len() == 3 && footer.blocks().len() > 6);
+    patient.check_places();
+    patient.check_at_random(flips(), 15);
 }
 
 #[test]

@@ -45,6 +45,12 @@ impl Block {
         Block::default()
     }
 
+    /// A block of its columns and lines; `None` when lines do not end where they should.
+    pub(crate) fn of(columns: Columns, arena: Vec<u8>) -> Option<Block> {
+        let mut block = Block { columns, starts: Vec::new(), arena };
+        block.lay_out().map(|()| block)
+    }
+
     /// Ids, streams, origins, lengths: in the order of the ids.
     pub fn columns(&self) -> &Columns {
         &self.columns
@@ -123,7 +129,7 @@ impl Block {
 }
 
 /// The head of a side frame and what follows it, checked; see [`HEAD`].
-struct Side<'a> {
+pub(crate) struct Side<'a> {
     columns_raw_bytes: usize,
     raw_sum: u32,
     filter_sum: u32,
@@ -145,8 +151,16 @@ impl<'a> Side<'a> {
         if crc32c::crc32c(side.filter) == side.filter_sum { Ok(side) } else { Err(Damage::Sum) }
     }
 
+    /// The columns as they are encoded.
+    pub(crate) fn raw_columns(&self, zstd: &mut DCtx<'static>, raw: &mut Vec<u8>) -> Result<(), Damage> {
+        if self.columns_raw_bytes > SEGMENT_COLUMNS_BYTES_MAX {
+            return Err(Damage::Contradiction("its columns are larger than columns can be"));
+        }
+        decompress(zstd, self.columns, self.columns_raw_bytes, raw).map_err(Damage::Zstd)
+    }
+
     /// For its columns: a damaged filter costs speed and no record, so it is not looked at.
-    fn for_columns(entry: &BlockEntry, frame: &'a [u8]) -> Result<Side<'a>, Damage> {
+    pub(crate) fn for_columns(entry: &BlockEntry, frame: &'a [u8]) -> Result<Side<'a>, Damage> {
         if frame.len() != entry.side_bytes as usize {
             return Err(Damage::Length { got: frame.len(), expected: entry.side_bytes as usize });
         }
@@ -179,10 +193,7 @@ impl<'a> Side<'a> {
         zstd: &mut DCtx<'static>,
         raw: &mut Vec<u8>,
     ) -> Result<Columns, Damage> {
-        if self.columns_raw_bytes > SEGMENT_COLUMNS_BYTES_MAX {
-            return Err(Damage::Contradiction("its columns are larger than columns can be"));
-        }
-        decompress(zstd, self.columns, self.columns_raw_bytes, raw).map_err(Damage::Zstd)?;
+        self.raw_columns(zstd, raw)?;
         let section =
             of_block(footer.sections(), index).ok_or(Damage::Contradiction("it lies in no section"))?;
         let bounds = Bounds {

@@ -84,9 +84,10 @@ impl Footer {
         let mut zstd = DCtx::try_create().ok_or(SegmentError::Memory)?;
         decompress(&mut zstd, packed, tail.footer_raw_bytes as usize, &mut raw)
             .map_err(|why| broken(Damage::Zstd(why)))?;
-        let footer = Footer::read(&raw, tail.version, offset).map_err(|error| broken(error.into()))?;
-        let mut footer =
-            footer.ok_or_else(|| broken(Damage::Contradiction("its fields contradict each other")))?;
+        let read = Footer::read(&raw, tail.version).map_err(|error| broken(error.into()))?;
+        let Some((mut footer, _)) = read.filter(|(_, end)| *end == offset) else {
+            return Err(broken(Damage::Contradiction("its fields contradict each other")));
+        };
         footer.file_bytes = file_bytes;
         footer.digest = name_digest(frame);
         Ok(Opened::Footer(Box::new(footer)))
@@ -142,7 +143,9 @@ impl Footer {
         Ok(())
     }
 
-    fn read(raw: &[u8], version: u32, offset: u64) -> Result<Option<Footer>, CodecError> {
+    /// Reads a footer as it is when decompressed, and where its frame must begin; `Ok(None)` when it contradicts
+    /// itself.
+    pub(crate) fn read(raw: &[u8], version: u32) -> Result<Option<(Footer, u64)>, CodecError> {
         let reader = &mut Reader::new(raw);
         let Some(unit) = Unit::read(reader)? else { return Ok(None) };
         let records = reader.varint("records")?;
@@ -196,9 +199,10 @@ impl Footer {
             file_bytes: 0,
             digest: 0,
         };
-        let fits =
-            sums_fit && in_unit && is_in_order && end == offset && stream_bytes <= SEGMENT_STREAM_BYTES_MAX;
-        Ok(fits.then_some(footer))
+        // Records are of a stream.
+        let has_streams = (1..=SEGMENT_STREAM_BYTES_MAX).contains(&stream_bytes);
+        let fits = sums_fit && in_unit && is_in_order && has_streams;
+        Ok(fits.then_some((footer, end)))
     }
 
     /// Version of the format.
@@ -333,7 +337,10 @@ mod tests {
         for bit in 0..raw.len() * 8 {
             let mut forged = raw.clone();
             forged[bit / 8] ^= 1 << (bit % 8);
-            let Ok(Some(footer)) = Footer::read(&forged, version, offset as u64) else { continue };
+            let Ok(Some((footer, end))) = Footer::read(&forged, version) else { continue };
+            if end != offset as u64 {
+                continue;
+            }
             accepted += 1;
             assert!(footer.blocks.iter().all(|block| block.range().end <= offset as u64));
             assert!(footer.parts.iter().all(|part| part.range.end <= offset as u64));
@@ -351,14 +358,24 @@ mod tests {
     #[test]
     fn a_footer_cut_off_anywhere_is_refused() {
         for fixture in FIXTURES {
-            let (raw, version, offset) = raw(fixture);
+            let (raw, version, _) = raw(fixture);
             for bytes in 0..raw.len() {
-                assert!(
-                    !matches!(Footer::read(&raw[..bytes], version, offset as u64), Ok(Some(_))),
-                    "{bytes}"
-                );
+                assert!(!matches!(Footer::read(&raw[..bytes], version), Ok(Some(_))), "{bytes}");
             }
         }
+    }
+
+    /// Records are of a stream: a number of one that is not there must not come out of a block.
+    #[test]
+    fn a_footer_without_streams_is_refused() {
+        let (raw, version, offset) = raw(FIXTURES[1]);
+        let (mut footer, _) = Footer::read(&raw, version).unwrap().unwrap();
+        footer.streams.clear();
+        footer.sections = vec![Section::only(footer.blocks.len(), 0, footer.lineage.len())];
+        let (mut out, mut zstd) = (Vec::new(), CCtx::create());
+        footer.encode(offset as u64, 1, &mut zstd, &mut out).unwrap();
+        let opened = Footer::open(&out, offset as u64 + out.len() as u64);
+        assert!(matches!(opened, Err(SegmentError::Footer { .. })), "{opened:?}");
     }
 
     #[test]

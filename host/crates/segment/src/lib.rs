@@ -22,6 +22,8 @@ pub mod error;
 pub mod filter;
 pub mod footer;
 mod fuse;
+#[doc(hidden)]
+pub mod fuzz;
 mod group;
 mod ids;
 pub mod lineage;

@@ -69,32 +69,27 @@ fn check(
     );
 }
 
+/// What reading a segment of so many bytes may take: what a forged footer says is not taken for more than limits
+/// allow.
+fn segment_bytes_max(bytes: usize) -> usize {
+    SEGMENT_FOOTER_BYTES_MAX
+        + 2 * SEGMENT_COLUMNS_BYTES_MAX
+        + 2 * SEGMENT_BLOCK_BYTES_MAX
+        + 16 * bytes
+        + ANYWAY_BYTES
+}
+
 #[test]
 fn any_segment_is_read_or_refused() {
-    // What a forged footer says is not taken for more than limits allow.
-    let bytes_max = |bytes| {
-        SEGMENT_FOOTER_BYTES_MAX
-            + 2 * SEGMENT_COLUMNS_BYTES_MAX
-            + 2 * SEGMENT_BLOCK_BYTES_MAX
-            + 16 * bytes
-            + ANYWAY_BYTES
-    };
     let mut mutator = Mutator { finish: Some(mutation::with_sums), ..Mutator::default() };
-    check(&inputs::segments(), &mut mutator, 6_000, targets::segment, bytes_max);
+    check(&inputs::segments(), &mut mutator, 6_000, targets::segment, segment_bytes_max);
 }
 
 #[test]
 fn any_forged_footer_of_a_segment_is_followed_or_refused() {
-    let bytes_max = |bytes| {
-        SEGMENT_FOOTER_BYTES_MAX
-            + 2 * SEGMENT_COLUMNS_BYTES_MAX
-            + 2 * SEGMENT_BLOCK_BYTES_MAX
-            + 16 * bytes
-            + ANYWAY_BYTES
-    };
     for file in inputs::segments() {
         let target = |footer: &[u8]| targets::segment(&mutation::with_footer(&file, footer));
-        check(&inputs::of(&file)[0], &mut Mutator::default(), 1_500, target, bytes_max);
+        check(&inputs::of(&file)[0], &mut Mutator::default(), 1_500, target, segment_bytes_max);
     }
 }
 

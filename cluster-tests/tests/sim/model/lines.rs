@@ -144,25 +144,25 @@ impl Line {
             let name = one_of(prng, &NAMES);
             if let Some((outer, inner)) = name.split_once('.').filter(|_| prng.once_in(2)) {
                 self.text(&format!("\"{outer}\":{{\"{inner}\": "));
-                self.json_value(name, prng);
+                self.value(name, prng);
                 self.text("}");
             } else {
                 self.text(&format!("\"{name}\" :"));
                 if name == "tags" {
                     self.text("[");
-                    self.json_value(name, prng);
+                    self.value(name, prng);
                     self.text(", ");
-                    self.json_value(name, prng);
+                    self.value(name, prng);
                     self.text("]");
                 } else {
-                    self.json_value(name, prng);
+                    self.value(name, prng);
                 }
             }
         }
         self.text("}");
     }
 
-    fn json_value(&mut self, name: &str, prng: &mut Prng) {
+    fn value(&mut self, name: &str, prng: &mut Prng) {
         if prng.once_in(2) {
             let token = one_of(prng, &NUMBERS);
             self.text(token);
@@ -199,13 +199,7 @@ impl Line {
             } else {
                 let name = one_of(prng, &NAMES);
                 self.text(&format!("{name}="));
-                if prng.once_in(2) {
-                    let token = one_of(prng, &NUMBERS);
-                    self.text(token);
-                    self.fields.push((name.to_owned(), token.to_owned()));
-                } else {
-                    self.quoted_value(name, prng);
-                }
+                self.value(name, prng);
             }
             self.text(" ");
         }

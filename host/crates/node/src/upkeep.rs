@@ -38,15 +38,17 @@ pub(crate) async fn compact(store: Store, work: CompactWork, stop: CancellationT
             stepping.compact_step(budget, &|| stopped.is_cancelled())
         };
         let step = match work {
-            CompactWork::Merge => tokio::task::spawn_blocking(step).await.ok(),
+            CompactWork::Merge => tokio::task::spawn_blocking(step).await.map_err(|error| error.to_string()),
             CompactWork::Settle => in_idle_time(step).await,
         };
         match step {
-            Some(Ok(Compaction::Merged(_) | Compaction::GivenUp)) if !stop.is_cancelled() => continue,
-            Some(Err(error)) => tracing::warn!(%error, "segments cannot be merged; it is tried again"),
-            // It has panicked, unless the process ends.
-            None if !stop.is_cancelled() => tracing::error!("merging segments has panicked: report this"),
-            None | Some(Ok(_)) => {}
+            Ok(Ok(Compaction::Merged(_) | Compaction::GivenUp)) if !stop.is_cancelled() => continue,
+            Ok(Err(error)) => tracing::warn!(%error, "segments cannot be merged; it is tried again"),
+            // The process may be about to end.
+            Err(why) if !stop.is_cancelled() => {
+                tracing::error!(why, "merging segments was cut off: report this");
+            }
+            Err(_) | Ok(Ok(_)) => {}
         }
         tokio::select! {
             () = stop.cancelled() => return,
@@ -55,9 +57,9 @@ pub(crate) async fn compact(store: Store, work: CompactWork, stop: CancellationT
     }
 }
 
-/// Does work on a thread of its own that has the processor when nobody else wants it; `None` when it panicked or
-/// the system gives no thread.
-async fn in_idle_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+/// Does work on a thread of its own that has the processor when nobody else wants it. `Err` says why there is no
+/// outcome: it panicked, or the system gives no thread.
+async fn in_idle_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     let (finish, done) = oneshot::channel();
     let idle = move || {
         // Linux counts niceness per thread. Without it the work is done all the same.
@@ -67,8 +69,9 @@ async fn in_idle_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
         // Whoever waited is gone when the process ends.
         let _ = finish.send(work());
     };
-    std::thread::Builder::new().name("weir-settle".into()).spawn(idle).ok()?;
-    done.await.ok()
+    let thread = std::thread::Builder::new().name("weir-settle".into());
+    thread.spawn(idle).map_err(|error| format!("no thread: {error}"))?;
+    done.await.map_err(|_| "it has panicked".to_owned())
 }
 
 /// Ends the node when its log or its store can vouch for nothing any more.

@@ -99,7 +99,7 @@ pub const STORE_SEGMENT_BYTES_MIN: u64 = 16 << 20;
 pub const STORE_SEGMENT_BYTES_MAX: u64 = 8 << 30;
 /// Least segments of one size class that are merged at once: each merge lifts its records a class.
 pub const STORE_COMPACT_INPUTS_MIN: usize = 8;
-/// Most segments that are merged at once: one block of each is in memory.
+/// Most segments that are merged at once: one block of each section is in memory, as far as these overlap.
 pub const STORE_COMPACT_INPUTS_MAX: usize = 16;
 /// Blocks' worth of payload from which on a segment is put behind others as it is; smaller ones are written anew, so
 /// that blocks and parts of filters become large.

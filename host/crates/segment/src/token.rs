@@ -10,7 +10,7 @@ const STEP: u64 = 0xbb67_ae85_84ca_a73b;
 const ONES: u64 = 0x0101_0101_0101_0101;
 
 /// Whether filters know a word. Words of one and two bytes and numbers of three digits are in nearly every block:
-/// they would take an eighth of a filter and exclude nothing.
+/// they would take a sixteenth of a filter and exclude nothing.
 pub fn is_filtered(word: &[u8]) -> bool {
     match word {
         [] | [_] | [_, _] => false,

@@ -90,9 +90,8 @@ impl Distinct {
         for &hash in hashes {
             ends[(hash >> 56) as usize] += 1;
         }
-        let (mut from, mut largest) = (0, 0);
+        let mut from = 0;
         for end in &mut ends {
-            largest = largest.max(*end);
             (*end, from) = (from, from + *end);
         }
         self.sorted.resize(hashes.len(), 0);
@@ -102,11 +101,12 @@ impl Distinct {
             *end += 1;
         }
         self.members.clear();
-        self.slots.resize((2 * largest).next_power_of_two(), 0);
-        let mask = self.slots.len() - 1;
         let mut from = 0;
         for end in ends {
-            self.slots.fill(0);
+            // Each stretch has slots for itself alone: words made up to lie in one do not slow down all others.
+            self.slots.clear();
+            self.slots.resize((2 * (end - from)).next_power_of_two(), 0);
+            let mask = self.slots.len() - 1;
             for &hash in &self.sorted[from..end] {
                 let mut at = hash as usize & mask;
                 while self.slots[at] != 0 && self.slots[at] != hash {

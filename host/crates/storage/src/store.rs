@@ -10,8 +10,8 @@
 //! ```
 //!
 //! The durable order, for which the power-cut simulation stands:
-//! - an origin is written to a `.tmp`, verified whole, synced, renamed, the folder synced; only then is it
-//!   announced, and only then may anybody rely on it;
+//! - an origin is written to a `.tmp`, verified (by every record, or by its checksums when this node has sealed
+//!   it), synced, renamed, the folder synced; only then is it announced, and only then may anybody rely on it;
 //! - compaction writes, syncs, renames and syncs the folder before an input goes, so that a crash leaves both
 //!   at most; which of both is served, [`Store::open`] decides;
 //! - expiry makes its watermark durable before it removes a file;

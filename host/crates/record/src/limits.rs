@@ -5,11 +5,13 @@
 
 mod export;
 mod fit;
+mod gossip;
 mod oklog;
 mod queries;
 mod segment;
 
 pub use export::*;
+pub use gossip::*;
 pub use oklog::*;
 pub use queries::*;
 pub use segment::*;

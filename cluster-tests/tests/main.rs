@@ -10,6 +10,7 @@ mod export;
 mod faults;
 mod foreign_tools;
 mod forward;
+mod gossip;
 mod oklog;
 mod oklog_nodes;
 mod sdk_outside;

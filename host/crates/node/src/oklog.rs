@@ -83,7 +83,7 @@ impl Oklog for NodeBackend {
         };
         let name = name_of(self.holder.node);
         let own = ClusterMember { name: name.clone(), kind: kind_of(roles), address: host, port };
-        let others = peers.others().filter(|peer| peer.is_up()).filter_map(|peer| member(peer));
+        let others = peers.others().into_iter().filter(|peer| peer.is_up()).filter_map(|peer| member(&peer));
         ClusterState { name, members: std::iter::once(own).chain(others).collect() }
     }
 }

@@ -28,9 +28,11 @@ use crate::config::{Config, Listen};
 use crate::forward::Forward;
 use crate::forward::backend::ForwardBackend;
 use crate::forward_lines;
+use crate::gossip::{self, Gossip, GossipError, OwnState};
 use crate::idempotency::Answers;
 use crate::ingest_role::IngestRole;
 use crate::intake::Intake;
+use crate::members::Members;
 use crate::metrics::Metrics;
 use crate::oklog::{self, Foreign};
 use crate::peers::Peers;
@@ -94,6 +96,9 @@ pub enum RunError {
         /// Why not.
         why: String,
     },
+    /// This node cannot take part in gossip.
+    #[error(transparent)]
+    Gossip(#[from] GossipError),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] weir_storage::StoreError),
@@ -150,7 +155,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     let server = Server::bind(listen, ServerOptions::default())?;
     let line_ports = line_ports(config.listen)?;
     let key = cluster_key(config)?;
-    let peers = Peers::new(&config.cluster.peers, key.as_ref())?;
+    let peers = Peers::new(data_dir.node(), &config.cluster.peers, key.as_ref())?;
     let (failed, mut has_failed) = watch::channel(None);
 
     let stop = CancellationToken::new();
@@ -191,7 +196,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     })
     .map_err(RunError::Start)?;
     let local = Arc::new(Local::new(engine, holder.clone()));
-    let has_others = !config.cluster.peers.is_empty();
+    let has_others = config.cluster.has_others();
     let planner = (config.roles.query && has_others).then(|| {
         let remembered = remember::read(data_dir.path());
         Planner::new(data_dir.node(), holder.clone(), peers.clone(), retention_ms(config), remembered)
@@ -208,7 +213,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         zone: config.cluster.zone.clone(),
         capacity_bytes,
         replication: config.cluster.replication,
-        key,
+        key: key.clone(),
         announced: announced.clone(),
         handover: handover.clone(),
         store: store.clone(),
@@ -227,6 +232,36 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     let (stopping, stopping_seen) = watch::channel(false);
     let runtime = plugin_runtime(Some(data_dir.plugins_dir()))?;
     let sources = Sources::new(config, &options.embedded, runtime, metrics.clone());
+    let gossip = match &config.cluster.gossip {
+        None => None,
+        Some(of) => Some(
+            Gossip::open(gossip::Options {
+                config: of,
+                node: data_dir.node(),
+                data_dir: data_dir.path().to_owned(),
+                key: key.as_ref(),
+                api: server.address(),
+                own: OwnState {
+                    serving: serving.clone(),
+                    holder: holder.clone(),
+                    sources: sources.clone(),
+                    url: String::new(),
+                },
+                peers: peers.clone(),
+                planner: planner.clone(),
+                metrics: metrics.clone(),
+            })
+            .await?,
+        ),
+    };
+    let members = Members {
+        gossip: gossip.clone(),
+        peers: peers.clone(),
+        planner: planner.clone(),
+        serving: serving.clone(),
+        address: server.address(),
+    };
+    let held = holder.clone();
     let backend = Arc::new(NodeBackend {
         intake,
         handover: handover.clone(),
@@ -241,6 +276,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         holder,
         serving,
         oklog,
+        members,
         sources: sources.clone(),
         metrics: metrics.clone(),
         replicates: has_others || config.roles.store,
@@ -251,7 +287,10 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     let address = server.address();
     let serving = tokio::spawn(server.serve(backend.clone(), stop.clone()));
 
-    tasks.spawn(peers.clone().follow(data_dir.node(), stop.clone()));
+    tasks.spawn(peers.clone().follow(stop.clone()));
+    let leaving = CancellationToken::new();
+    let gossiping = gossip.clone().zip(config.cluster.gossip.clone());
+    let gossiping = gossiping.map(|(gossip, of)| tokio::spawn(gossip.run(of.join, leaving.clone())));
     tasks.spawn(count_stores(peers.clone(), config.roles.store, stores, stop.clone()));
     let mut cursors = std::collections::BTreeMap::new();
     if let Some(role) = ingest_role {
@@ -341,6 +380,11 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     let _ = tokio::time::timeout(DRAIN, serving).await;
     finish(tasks, "a role").await;
     let closed = tokio::task::spawn_blocking(move || ingest.iter().for_each(|ingest| ingest.close())).await;
+    leaving.cancel();
+    if let (Some(gossip), Some(task)) = (gossip, gossiping) {
+        let _ = task.await;
+        gossip.leave(held.is_empty()).await;
+    }
     drained.cancel();
     if closed.is_err() {
         return Err(RunError::LogFailed("closing it ended in a panic".into()));

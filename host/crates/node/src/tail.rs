@@ -23,7 +23,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use futures_util::stream::{BoxStream, unfold};
+use futures_util::stream::{BoxStream, empty, unfold};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -135,7 +135,7 @@ impl Tails {
         }
         let events = receiver.await.map_err(|_| stopping())?;
         let local = taking(Taking { events, shared: Arc::clone(&self.shared) }, request.cancel);
-        Ok(TailAnswer { events: merge(token, vec![local]) })
+        Ok(TailAnswer { events: merge(token, vec![local], empty().boxed()) })
     }
 }
 

@@ -323,6 +323,8 @@ pub const COMPACT_STEP_BYTES: u64 = 1 << 30;
 pub const PULLS_MAX: usize = 8;
 /// How often a node asks another one who it is and how it does.
 pub const PEER_INFO_MS: u64 = 2_000;
+/// Up to so many nodes; with more of them each is asked less often.
+pub const PEER_INFO_NODES: u64 = 32;
 /// How long a node that is asked for a plan may take before it counts as silent.
 pub const PLAN_TIMEOUT_MS: u64 = 3_000;
 /// How often a query is planned anew because what it was planned on is gone.

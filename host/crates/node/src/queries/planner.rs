@@ -134,6 +134,16 @@ impl Planner {
         }
     }
 
+    /// A node has left with nothing that others lack.
+    pub(crate) fn left(&self, node: u64) {
+        self.knowledge.lock().left(node);
+    }
+
+    /// An operator says that a node will not come back.
+    pub(crate) fn forget(&self, node: u64) {
+        self.knowledge.lock().forget(node);
+    }
+
     /// Asks the nodes of failed searches anew whether they are there at all.
     pub(crate) async fn look_again<'a>(&self, failed: impl Iterator<Item = &'a Search>) {
         let peers = failed.filter_map(|search| match &search.reach {
@@ -176,13 +186,15 @@ impl Planner {
 
     /// Asks every node that answers, in the order that matters.
     async fn ask_all(&self, range: &Range) -> Vec<Asked> {
-        let unknown = self.peers.others().filter(|peer| peer.info().is_none());
+        let others = self.peers.others();
+        let unknown = others.iter().filter(|peer| peer.info().is_none());
         join_all(unknown.map(|peer| peer.ask(self.own))).await;
         let peers: Vec<(Arc<Peer>, NodeInfo)> = self
             .peers
             .others()
+            .into_iter()
             .filter(|peer| peer.is_up())
-            .filter_map(|peer| Some((Arc::clone(peer), peer.info()?)))
+            .filter_map(|peer| peer.info().map(|info| (peer, info)))
             .filter(|(_, info)| info.node != self.own)
             .collect();
         let asked_ms = clock::now_ms();
@@ -213,7 +225,8 @@ impl Planner {
         all.retain(|asked| !silent.contains(&asked.node));
         let mut knowledge = self.knowledge.lock();
         let own_url = self.peers.own_url();
-        knowledge.expect(self.peers.others().map(|peer| peer.url.clone()).chain(own_url.clone()));
+        let holders = self.peers.others().into_iter().filter(|peer| peer.may_hold());
+        knowledge.expect(holders.map(|peer| peer.url.clone()).chain(own_url.clone()));
         for asked in &all {
             knowledge.heard(&asked.address, asked.node, asked.contact);
         }

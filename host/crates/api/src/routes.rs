@@ -105,7 +105,7 @@ static ROUTES: &[Route] = &[
     route("/api/v1/cluster", &[(Method::GET, |shared, request| done(cluster::members(&shared, &request)))]),
     route(
         "/api/v1/cluster/forget",
-        &[(Method::POST, |shared, request| Box::pin(cluster::forget(shared, request)))],
+        &[(Method::POST, |shared, request| done(cluster::forget(&shared, &request)))],
     ),
     node(
         "/api/v1/node/streams",

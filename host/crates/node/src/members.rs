@@ -49,7 +49,7 @@ impl Cluster for Members {
     fn forget(&self, member: &str, force: bool) -> Result<u64, ApiError> {
         let node = self.resolve(member)?;
         if node == self.serving.node {
-            return Err(refused(ForgetError::Own(node)));
+            return Err(refused(&ForgetError::Own(node)));
         }
         let named = self.peers.others().into_iter().find(|peer| peer.node() == Some(node));
         let forgotten = match &self.gossip {
@@ -64,9 +64,9 @@ impl Cluster for Members {
                 Ok(node)
             }
             (Err(ForgetError::Unknown(_)), Some(peer), _) if peer.is_up() => {
-                Err(refused(ForgetError::Up(node)))
+                Err(refused(&ForgetError::Up(node)))
             }
-            (Err(error), ..) => Err(refused(error)),
+            (Err(error), ..) => Err(refused(&error)),
         }
     }
 }
@@ -110,13 +110,13 @@ fn found(member: &Member, peers: &[Arc<Peer>]) -> MemberInfo {
     let mut info = about.map(of_about).unwrap_or_default();
     let is_stopped = about.is_some_and(|about| about.stopped);
     info.node = Some(hex(member.node));
-    info.state = match member.state {
+    let state = match member.state {
         State::Up => "up",
         State::Suspect => "suspect",
         State::Down if is_stopped => "stopped",
         State::Down => "down",
-    }
-    .to_owned();
+    };
+    state.clone_into(&mut info.state);
     info.answers = peers.iter().find(|peer| peer.node() == Some(member.node)).map(|peer| peer.is_up());
     info.gossip = member.addr.map(|addr| addr.to_string());
     info.since = Some(rfc3339_ms(member.since_ms));
@@ -186,7 +186,7 @@ fn hex(id: u64) -> String {
     format!("{id:016x}")
 }
 
-fn refused(error: ForgetError) -> ApiError {
+fn refused(error: &ForgetError) -> ApiError {
     let (kind, code, hint) = match error {
         ForgetError::Unknown(_) => {
             (ErrorKind::NotFound, "unknown_member", "`weir cluster status` lists the members")

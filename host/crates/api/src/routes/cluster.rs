@@ -1,7 +1,5 @@
 //! The members of the cluster: `/api/v1/cluster`, and what an operator does to them.
 
-use std::sync::Arc;
-
 use http::StatusCode;
 
 use super::Request;
@@ -15,7 +13,7 @@ pub(super) fn members(shared: &Shared, request: &Request) -> Result<Response, Ap
     json(StatusCode::OK, &cluster(shared)?.members())
 }
 
-pub(super) async fn forget(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
+pub(super) fn forget(shared: &Shared, request: &Request) -> Result<Response, ApiError> {
     let mut params = request.params()?;
     let node = params.take("node")?.ok_or_else(|| {
         ApiError::bad_request("bad_parameter", "parameter node is missing")
@@ -27,7 +25,7 @@ pub(super) async fn forget(shared: Arc<Shared>, request: Request) -> Result<Resp
         Some(_) => return Err(ApiError::bad_request("bad_parameter", "force is true or false")),
     };
     params.finish(&["node", "force"])?;
-    let forgotten = cluster(&shared)?.forget(&node, force)?;
+    let forgotten = cluster(shared)?.forget(&node, force)?;
     json(StatusCode::OK, &ForgetAnswer { forgotten: format!("{forgotten:016x}") })
 }
 

@@ -23,7 +23,7 @@ impl Arrivals {
     /// Those that come from now on.
     pub(crate) fn from_now_on(peers: &Arc<Peers>) -> Arrivals {
         let mut arrivals = Arrivals::new(peers);
-        arrivals.met = peers.list.lock().clone();
+        arrivals.met.clone_from(&peers.list.lock());
         arrivals
     }
 

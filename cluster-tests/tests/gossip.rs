@@ -1,12 +1,15 @@
 //! Nodes that find each other by gossip from one address.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
-use weir_cluster_tests::process::{Node, get, post, quoted, run, until};
+use weir_cluster_tests::process::{Node, get, post, quoted, run, until, weir};
 
 /// Nodes by gossip: each has a port for it, and joins the first one.
 struct Gossiping {
@@ -41,6 +44,33 @@ impl Gossiping {
     fn start(&self, name: &str, roles: &str) -> Result<Node> {
         let config = self.config(name, roles)?;
         Node::start(&config).with_context(|| format!("start {name}"))
+    }
+}
+
+/// `weir tail` that hands over lines as they come.
+struct Tail {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Tail {
+    fn start(node: &Node) -> Result<Tail> {
+        let mut command = weir(&["tail", "topic:t", "--node", &node.url("")]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let stdout = child.stdout.take().context("stdout is piped")?;
+        let (send, lines) = channel();
+        std::thread::spawn(move || {
+            BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|line| send.send(line))
+        });
+        Ok(Tail { child, lines })
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        // Already ended processes refuse both; nothing else can be done here.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -112,31 +142,41 @@ fn nodes_find_each_other_from_one_address_and_say_who_is_missing_until_it_is_for
     send(&ingest, 0, 100)?;
     until_found(&query, 100, true)?;
 
-    // A fourth one comes later, and takes records that the query node finds.
+    // A fourth one comes later. What it takes the query node finds, and a tail that was there before hands over.
+    let tail = Tail::start(&query)?;
     let late = cluster.start("late", "\"ingest\"")?;
     until_states(&query, &[("ingest", "up"), ("late", "up"), ("query", "up"), ("seed", "up")])?;
-    send(&late, 100, 150)?;
-    until_found(&query, 150, true)?;
+    let mut sent = 100;
+    let tailed = || -> Result<usize> {
+        send(&late, sent, sent + 1)?;
+        sent += 1;
+        Ok(tail.lines.try_iter().count())
+    };
+    until("a line of the late node", tailed, |lines| *lines > 0)?;
+    drop(tail);
+    let all = sent as usize;
+    until_found(&query, all, true)?;
 
     // One stands still for longer than others wait, and goes on.
     signal(&late, rustix::process::Signal::STOP)?;
     until_states(&query, &[("ingest", "up"), ("late", "down"), ("query", "up"), ("seed", "up")])?;
-    let text = until_found(&query, 150, false)?;
+    let text = until_found(&query, all, false)?;
     ensure!(text.contains(&late.url("")), "the silent node is not named: {text}");
     signal(&late, rustix::process::Signal::CONT)?;
     until_states(&query, &[("ingest", "up"), ("late", "up"), ("query", "up"), ("seed", "up")])?;
-    until_found(&query, 150, true)?;
+    until_found(&query, all, true)?;
 
     // It leaves with nothing: nobody misses it.
     ensure!(late.terminate()? == 0, "a clean stop");
     until_states(&query, &[("-", "left"), ("ingest", "up"), ("query", "up"), ("seed", "up")])?;
-    until_found(&query, 150, true)?;
+    until_found(&query, all, true)?;
 
-    forget_a_killed_one(&cluster, ingest, &query)?;
+    forget_a_killed_one(&cluster, ingest, &query, sent)?;
     Ok(())
 }
 
-fn forget_a_killed_one(cluster: &Gossiping, ingest: Node, query: &Node) -> Result<()> {
+fn forget_a_killed_one(cluster: &Gossiping, ingest: Node, query: &Node, sent: u32) -> Result<()> {
+    let all = sent as usize;
     let (url, asked) = (ingest.url(""), query.url(""));
     let forget = |more: &[&str]| -> Result<(Option<i32>, String)> {
         let output = run(&[&["cluster", "forget", &url, "--node", &asked], more].concat())?;
@@ -145,7 +185,7 @@ fn forget_a_killed_one(cluster: &Gossiping, ingest: Node, query: &Node) -> Resul
     let (code, told) = forget(&[])?;
     ensure!(code == Some(2) && told.contains("is up; stop it first"), "{code:?} {told}");
     ingest.kill()?;
-    let text = until_found(query, 150, false)?;
+    let text = until_found(query, all, false)?;
     ensure!(text.contains(&url), "the lost node is not named: {text}");
     until_states(query, &[("-", "left"), ("ingest", "down"), ("query", "up"), ("seed", "up")])?;
     let status = run(&["cluster", "status", "--node", &asked])?;
@@ -153,14 +193,14 @@ fn forget_a_killed_one(cluster: &Gossiping, ingest: Node, query: &Node) -> Resul
     let (code, told) = forget(&[])?;
     ensure!(code == Some(0), "{told}");
     until_states(query, &[("-", "forgotten"), ("-", "left"), ("query", "up"), ("seed", "up")])?;
-    until_found(query, 150, true)?;
+    until_found(query, all, true)?;
     let (code, told) = forget(&[])?;
     ensure!(code == Some(1) && told.contains("no member is"), "{code:?} {told}");
     // It was not lost after all: it is a member again, under its old id.
     let back = Node::start(&cluster.dir.path().join("ingest.toml"))?;
     until_states(query, &[("-", "left"), ("ingest", "up"), ("query", "up"), ("seed", "up")])?;
-    send(&back, 150, 160)?;
-    until_found(query, 160, true)?;
+    send(&back, sent, sent + 10)?;
+    until_found(query, all + 10, true)?;
     Ok(())
 }
 

@@ -394,3 +394,6 @@ impl Membership {
         may
     }
 }
+
+#[cfg(test)]
+mod tests;

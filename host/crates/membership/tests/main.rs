@@ -7,6 +7,7 @@
 mod forgetting;
 mod healing;
 mod rubbish;
+mod scale;
 mod world;
 
 /// How many of something: `long` when more than usual is asked for.

@@ -78,8 +78,10 @@ impl Members {
         let url = member.trim_end_matches('/');
         let by_url = || {
             let members = self.gossip.as_ref().map(|gossip| gossip.members()).unwrap_or_default();
-            let is_there = |member: &Member| member.about.as_ref().is_some_and(|about| about.url == url);
-            members.into_iter().find(is_there).map(|member| member.node)
+            let is_there = |member: &&Member| member.about.as_ref().is_some_and(|about| about.url == url);
+            // Of two nodes at one address it is the one that is gone from there.
+            let there = members.iter().filter(is_there).min_by_key(|member| member.state != State::Down);
+            there.map(|member| member.node)
         };
         let by_name = || self.peers.others().into_iter().find(|peer| peer.url == url)?.node();
         id().or_else(by_url).or_else(by_name).ok_or_else(|| {

@@ -118,7 +118,7 @@ impl Tails {
             ApiError::bad_request("bad_resume_token", format!("the resume token cannot be read: {error}"))
                 .hint("leave it out to begin with what arrives now")
         })?;
-        let token = resume.clone().unwrap_or_default();
+        let token = Arc::new(Mutex::new(resume.clone().unwrap_or_default()));
         let (joined, receiver) = oneshot::channel();
         {
             let mut state = self.shared.state.lock();

@@ -1,7 +1,10 @@
 //! The tails of several ingest nodes as one.
 
+use std::sync::Arc;
+
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, SelectAll, select_all, unfold};
+use parking_lot::Mutex;
 use weir_api::backend::TailEvent;
 
 use super::token::Token;
@@ -13,7 +16,7 @@ use super::token::Token;
 /// Records of different nodes have no order among each other. Further tails come by `joining`. Ends when that has ended
 /// and all tails have.
 pub(crate) fn merge(
-    mut token: Token,
+    token: Arc<Mutex<Token>>,
     tails: Vec<BoxStream<'static, TailEvent>>,
     joining: BoxStream<'static, BoxStream<'static, TailEvent>>,
 ) -> BoxStream<'static, TailEvent> {
@@ -24,13 +27,14 @@ pub(crate) fn merge(
                 | TailEvent::Gap { resume, .. }
                 | TailEvent::Idle { resume } => match Token::decode(resume) {
                     Ok(of_one) => {
+                        let mut token = token.lock();
                         token.update(&of_one);
                         *resume = token.encode();
                     }
                     // The place of that node stays: after a break its records come twice rather than never.
                     Err(error) => {
                         tracing::warn!(%error, "a node of a tail gave a token that cannot be read");
-                        *resume = token.encode();
+                        *resume = token.lock().encode();
                     }
                 },
             }

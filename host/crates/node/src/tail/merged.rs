@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, unfold};
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use weir_api::backend::peer::{self, Role};
 use weir_api::backend::{ApiError, ErrorKind, TailAnswer, TailEvent, TailRequest};
@@ -70,23 +71,26 @@ impl Merged {
             return Err(ApiError::new(ErrorKind::NotFound, "no_ingest", "this node knows of no ingest node")
                 .hint("ask a node with the role ingest, or one that finds others by cluster.gossip or cluster.peers"));
         }
-        let joining = self.joining(arrivals, request);
-        Ok(TailAnswer { events: merge(token.unwrap_or_default(), tails, joining) })
+        let token = Arc::new(Mutex::new(token.unwrap_or_default()));
+        let joining = self.joining(arrivals, request, Arc::clone(&token));
+        Ok(TailAnswer { events: merge(token, tails, joining) })
     }
 
-    /// The tails of nodes that come later. What they have taken before is told as a gap, unless the client was
-    /// there before.
+    /// The tails of nodes that come later. One that was there before goes on where `token` says; what another one has
+    /// taken before is told as a gap.
     fn joining(
         &self,
         arrivals: Arrivals,
-        mut request: TailRequest,
+        request: TailRequest,
+        token: Arc<Mutex<Token>>,
     ) -> BoxStream<'static, BoxStream<'static, TailEvent>> {
-        request.resume.get_or_insert_with(|| Token::default().encode());
         let (peers, own, cancel) = (Arc::clone(&self.peers), self.node, request.cancel.clone());
         unfold(arrivals, move |mut arrivals| {
-            let (peers, request) = (Arc::clone(&peers), request.clone());
+            let (peers, token) = (Arc::clone(&peers), Arc::clone(&token));
+            let mut request = request.clone();
             async move {
                 let peer = arrivals.next().await;
+                request.resume = Some(token.lock().encode());
                 Some((follow(peers, peer, own, &request), arrivals))
             }
         })

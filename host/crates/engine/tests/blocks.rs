@@ -55,10 +55,10 @@ fn ids(found: &[Shown]) -> Vec<u64> {
 fn the_ends_of_a_segment_are_found_without_reading_the_rest() {
     let engine = engine(2, QUERY_MEMORY_BYTES_MAX);
     let disk = SimDisk::new(1);
-    let (_, file) = numbered(&disk, 40_000, 1000, WriterOptions::default());
+    let (_, file) = numbered(&disk, 60_000, 1000, WriterOptions::default());
     assert!(file.footer().parts().len() > 2 && file.footer().payload_bytes() > 2 * SEGMENT_FILTER_PART_BYTES);
     for (order, expected) in
-        [(Order::Asc, (0..100).collect::<Vec<_>>()), (Order::Desc, (39_900..40_000).rev().collect())]
+        [(Order::Asc, (0..100).collect::<Vec<_>>()), (Order::Desc, (59_900..60_000).rev().collect())]
     {
         for query in ["common", "", "/c.mmon/"] {
             let plan = Plan { limit: Some(100), order, ..plan(query) };
@@ -87,7 +87,7 @@ fn the_ends_of_a_segment_are_found_without_reading_the_rest() {
         assert!(stats.batches_scanned <= 3, "{query}: {stats:?}");
         assert_eq!(stats.batches_scanned + stats.batches_pruned, file.footer().blocks().len() as u64);
         assert_eq!(stats.batches_pruned, stats.batches_skipped);
-        assert!(stats.bytes_pruned > 35_000_000 && stats.bytes_pruned == stats.bytes_skipped);
+        assert!(stats.bytes_pruned > 55_000_000 && stats.bytes_pruned == stats.bytes_skipped);
     }
     // Nothing of it is found where no word is.
     let (found, answer) = rows(&engine, &plan("absent OR gone"), &all(&file));
@@ -158,8 +158,13 @@ fn ask_damaged(
     let found = ids(&found);
     assert_eq!(prints(&engine, &plan(query), &all(file)).len(), found.len());
     let counted = engine.count_over(&plan(query), &all(file), &Cancel::new()).unwrap().stats;
-    assert_eq!(counted.records_matched, found.len() as u64);
-    assert_eq!(counted.complete, answer.stats.complete);
+    // A count needs no columns where the lines tell: it is whole, or lacks what the rows lack.
+    if counted.complete && !answer.stats.complete {
+        assert_eq!(counted.records_matched, file.footer().records());
+    } else {
+        assert_eq!(counted.records_matched, found.len() as u64);
+        assert_eq!(counted.complete, answer.stats.complete);
+    }
     disk.flip(path, offset, 0x10).unwrap();
     (found, answer.stats, answer.damaged)
 }
@@ -195,7 +200,7 @@ fn a_damaged_filter_costs_no_record() {
     let entry = file.footer().blocks()[3];
     let part = file.footer().parts()[0].range.clone();
     for (offset, expected) in [
-        (entry.filter_range().start + 5, Some(DamagedPart::BlockFilter(3))),
+        (entry.filters_at() + 5, Some(DamagedPart::BlockFilter(3))),
         (part.start + 40, Some(DamagedPart::FilterPart(0))),
         // Headers of frames are read by nobody but whoever proves the whole segment.
         (entry.side_range().start + 2, None),

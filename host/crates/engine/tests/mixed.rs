@@ -129,8 +129,12 @@ fn add_segment(world: &mut World, random: &mut fastrand::Rng, segment: SegmentSp
         return;
     }
     let grouping = if random.bool() { Grouping::Shape } else { Grouping::Order };
-    let options =
-        WriterOptions { grouping, block_bytes: [1 << 10, 3 << 10, 1 << 20][random.usize(..3)], level: 1 };
+    let options = WriterOptions {
+        grouping,
+        block_bytes: [1 << 10, 3 << 10, 1 << 20][random.usize(..3)],
+        leaf_bytes: [1 << 8, 1 << 11, 1 << 18][random.usize(..3)],
+        level: 1,
+    };
     let disk = SimDisk::new(1);
     let path = write(&disk, "x.zst", segment.keyed, &segment.origins, options);
     let file = open(&disk, &path);

@@ -103,7 +103,7 @@ pub const STORE_COMPACT_INPUTS_MIN: usize = 8;
 pub const STORE_COMPACT_INPUTS_MAX: usize = 16;
 /// Blocks' worth of payload from which on a segment is put behind others as it is; smaller ones are written anew, so
 /// that blocks and parts of filters become large.
-pub const STORE_COPY_BLOCKS_MIN: u64 = 4;
+pub const STORE_COPY_BLOCKS_MIN: u64 = 1;
 /// How long after the end of its bucket little is expected for a unit any more, so that its rest is merged.
 pub const STORE_SETTLED_AFTER_MS: u64 = 3_600_000;
 /// Origins that a store takes at once; more are asked to come again.

@@ -71,7 +71,7 @@ impl Backend for NodeBackend {
     }
 
     fn histogram(&self, request: HistogramRequest) -> BoxFuture<'_, Result<HistogramAnswer, ApiError>> {
-        Box::pin(histogram::count(&self.queries, self.held_ms(), request))
+        Box::pin(histogram::count(&self.queries, request))
     }
 
     fn oklog(&self) -> Option<&dyn Oklog> {
@@ -157,11 +157,5 @@ impl NodeBackend {
             self.metrics.disk_free_bytes.set(space.free_bytes as f64);
         }
         self.sources.refresh();
-    }
-
-    /// Times of the oldest and the newest record that this node holds.
-    fn held_ms(&self) -> Option<(u64, u64)> {
-        let (low, high) = self.holder.pin().id_range()?;
-        Some((low.time_ms(), high.time_ms()))
     }
 }

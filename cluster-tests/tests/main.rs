@@ -4,6 +4,7 @@ mod bad_input;
 mod chaos;
 mod cluster;
 mod context;
+mod counts;
 mod crash;
 mod explain;
 mod export;

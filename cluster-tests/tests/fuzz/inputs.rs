@@ -3,7 +3,7 @@
 use weir_record::{RecordId, Stream};
 use weir_segment::{Concat, Footer, Grouping, OriginFlags, OriginName, Unit, Writer, WriterOptions};
 
-/// Segments of both versions: of one section and of several, grouped and not, with newlines in lines and without.
+/// Segments of all versions: of one section and of several, grouped and not, with newlines in lines and without.
 pub(crate) fn segments() -> Vec<Vec<u8>> {
     let parts = [written(0, Grouping::Shape, false), written(1, Grouping::Order, true)];
     let mut whole: Vec<u8> = Vec::new();
@@ -16,6 +16,7 @@ pub(crate) fn segments() -> Vec<Vec<u8>> {
     let fixtures = [
         include_bytes!("../../../host/crates/segment/fixtures/v1.zst").to_vec(),
         include_bytes!("../../../host/crates/segment/fixtures/v2.zst").to_vec(),
+        include_bytes!("../../../host/crates/segment/fixtures/v3.zst").to_vec(),
     ];
     fixtures.into_iter().chain(parts.map(|(file, _)| file)).chain([whole]).collect()
 }
@@ -25,7 +26,7 @@ fn written(number: u64, grouping: Grouping, newlines: bool) -> (Vec<u8>, Footer)
         let unit = Unit::new(0, 3_600_000, "default", 0, 1).unwrap_or_else(|error| panic!("{error}"));
         let origins = [2 * number, 2 * number + 1]
             .map(|piece| (OriginName { node: 1, epoch: 2, piece }, OriginFlags::NONE));
-        let options = WriterOptions { level: 1, block_bytes: 1 << 10, grouping };
+        let options = WriterOptions { level: 1, block_bytes: 1 << 10, leaf_bytes: 1 << 8, grouping };
         let mut writer = Writer::new(unit, &origins, options)?;
         let mut file = Vec::new();
         for n in 0..60_u64 {

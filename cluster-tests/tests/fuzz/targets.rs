@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 use weir_query::{Matcher, StreamMatcher, parse, parse_regex};
 use weir_record::Stream;
 use weir_record::limits::QUERY_BYTES_MAX;
-use weir_segment::block::{block_filter, part_filter};
-use weir_segment::{Block, Decoder, Footer, Opened, Verifier};
+use weir_segment::filters::{leaf_filters, part_filter};
+use weir_segment::{Block, Decoder, Footer, LeafSet, Opened, Verifier};
 
 /// A whole segment: everything in it is read and proven.
 pub(crate) fn segment(file: &[u8]) {
@@ -27,9 +27,10 @@ pub(crate) fn segment(file: &[u8]) {
     for (index, entry) in footer.blocks().iter().enumerate() {
         drop(verifier.block(bytes(entry.range())));
         drop(
-            block_filter(&footer, index, bytes(entry.side_range()))
-                .map(|filter| filter.may_contain_word(b"word")),
+            leaf_filters(&footer, index, bytes(entry.side_range()))
+                .map(|filters| filters.iter().any(|filter| filter.may_contain_word(b"word"))),
         );
+        some_leaves(&footer, index, bytes(entry.range()), &mut decoder, &mut block);
         if decoder.block(&footer, index, bytes(entry.range()), &mut block).is_err() {
             continue;
         }
@@ -48,6 +49,20 @@ pub(crate) fn segment(file: &[u8]) {
         );
     }
     drop(verifier.finish());
+}
+
+/// Every second leaf of a block: what is said to be there is there.
+fn some_leaves(footer: &Footer, index: usize, bytes: &[u8], decoder: &mut Decoder, block: &mut Block) {
+    let leaves = footer.leaves(index);
+    let wanted = LeafSet::all(leaves.len()).filter(|leaf| leaf % 2 == 0);
+    let frames = wanted.iter().map(|leaf| &bytes[leaves[leaf].range()]);
+    let mut read = frames.collect::<Vec<_>>().concat();
+    read.extend_from_slice(&bytes[footer.blocks()[index].data_bytes as usize..]);
+    if decoder.leaves(footer, index, wanted, &read, block).is_ok() {
+        let there = (0..footer.blocks()[index].records as usize).filter(|&record| block.has(record));
+        let read: usize = there.map(|record| block.payload(record).len() + 1).sum();
+        assert_eq!(read, block.arena().len());
+    }
 }
 
 /// See [`weir_segment::fuzz::footer`].

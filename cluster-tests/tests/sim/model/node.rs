@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use weir_engine::{Piece, Searchable, SegmentPiece};
+use weir_record::limits::SEGMENT_LEAF_BYTES_MIN;
 use weir_segment::{OriginName, Unit, WriterOptions};
 use weir_storage::disk::Disk;
 use weir_storage::disk::sim::SimDisk;
@@ -50,12 +51,16 @@ impl Node {
         let rules =
             UnitRules::new(BUCKET_MS, [("debug", class_of("debug"))]).map_err(|error| told(&error))?;
         let into = OriginsDir::new(Arc::clone(&disk), data_dir, log.poison());
-        let written = WriterOptions { block_bytes: settings.block_bytes, ..WriterOptions::default() };
+        let (block_bytes, leaf_bytes) =
+            (settings.block_bytes, (settings.block_bytes / 8).max(SEGMENT_LEAF_BYTES_MIN));
+        let written = WriterOptions { block_bytes, leaf_bytes, ..WriterOptions::default() };
         let sealer = Sealer::new(log.reader(), Arc::clone(&backlog), into, rules, written);
         let options = StoreOptions {
             level: 1,
             settled_level: 3,
-            block_bytes: settings.block_bytes,
+            block_bytes,
+            leaf_bytes,
+            settled_leaf_bytes: 2 * leaf_bytes,
             target_bytes: settings.target_bytes,
             full_at_percent: 100,
             resume_at_percent: 100,

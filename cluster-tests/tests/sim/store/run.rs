@@ -85,6 +85,8 @@ pub(crate) fn run(seed: u64, mutant: Mutant) -> Result<Seen, String> {
         level: 1,
         settled_level: 1,
         block_bytes: 1 << prng.between(10, 12),
+        leaf_bytes: 1 << 8,
+        settled_leaf_bytes: 1 << 9,
         target_bytes: prng.between(1, 5) * 3_000,
         full_at_percent: [100, 80][prng.below(2) as usize],
         resume_at_percent: 75,

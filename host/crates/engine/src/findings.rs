@@ -191,6 +191,16 @@ impl Findings {
         true
     }
 
+    /// Counts records that all match, none of them a suspect, of which the levels are known.
+    pub(crate) fn count_each(&mut self, records: impl Iterator<Item = (RecordId, u8)>) {
+        for (id, level) in records {
+            self.stats.records_matched += 1;
+            if let Some(tally) = &mut self.tally {
+                tally.add(id, usize::from(level), 1);
+            }
+        }
+    }
+
     /// Counts a batch or a block that was passed over.
     pub(crate) fn skip(&mut self, payload_bytes: u32) {
         self.stats.batches_skipped += 1;
@@ -202,6 +212,12 @@ impl Findings {
         self.skip(payload_bytes);
         self.stats.batches_pruned += 1;
         self.stats.bytes_pruned += u64::from(payload_bytes);
+    }
+
+    /// Counts leaves of a block that filters excluded, while others were read.
+    pub(crate) fn prune_leaves(&mut self, payload_bytes: u64) {
+        self.stats.bytes_skipped += payload_bytes;
+        self.stats.bytes_pruned += payload_bytes;
     }
 
     /// Finds the last row of interest; see [`Collector::tighten`].

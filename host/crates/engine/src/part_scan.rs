@@ -1,15 +1,15 @@
 //! The search of some blocks of a part of a segment, a block per step.
 //!
-//! A block is decoded only when nothing spares it: its ids, the part's filter, its own filter, its streams and
-//! origins, or a count for which its columns or the directory tell enough.
+//! A block is decoded only when nothing spares it: its ids, the part's filter, the filters of its leaves, its streams
+//! and origins, or a count for which its columns or the directory tell enough; and of its leaves those that their
+//! filters leave.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use weir_query::{Missing, Order, StreamMatcher};
-use weir_segment::{BlockEntry, Columns};
-use weir_storage::FilterOf;
+use weir_segment::{BlockEntry, Columns, LeafSet};
 
 use crate::collector::TooLarge;
 use crate::damaged::{Damaged, DamagedPart};
@@ -18,7 +18,7 @@ use crate::item::Item;
 use crate::job::Scan;
 use crate::matchers::SegmentMatchers;
 use crate::searchable::{SegmentPiece, Share};
-use crate::selection::Cursor;
+use crate::selection::{Classes, Cursor, search_rows};
 use crate::workspace::Workspace;
 
 #[derive(Debug)]
@@ -33,13 +33,24 @@ pub(crate) struct PartScan {
 
 /// What the side frame of a block tells of the need to read its lines.
 enum Verdict {
-    Search,
-    /// Its filter excludes it.
+    /// These leaves are to be searched.
+    Search(LeafSet),
+    /// Its filters exclude it.
     Pruned,
     /// Nothing in it is wanted, or it is counted already.
     Done,
     /// It cannot be read, which is noted.
     Unreadable,
+}
+
+/// What the search of lines came to.
+enum Lines {
+    /// All that match were taken.
+    Searched,
+    /// Payloads hold newlines: which lines they are the columns tell.
+    AreNoRecords,
+    /// They cannot be read, and why.
+    Damaged(String),
 }
 
 impl PartScan {
@@ -104,21 +115,30 @@ impl PartScan {
     fn is_left(&self, found: &mut Findings, bytes: &mut Vec<u8>) -> bool {
         let file = self.segment.file();
         let Some(entry) = file.footer().parts().get(self.part) else { return true };
-        // A part without bytes has one block, whose own filter says as much.
+        // A part without bytes has one leaf, whose own filter says as much.
         if self.matchers.prune.is_empty() || entry.range.is_empty() || self.places.is_empty() {
             return true;
         }
-        self.ask(FilterOf::Part(self.part), DamagedPart::FilterPart(self.part), found, bytes)
-    }
-
-    /// Whether a filter leaves what it covers. One that cannot be asked leaves it, and that is noted.
-    fn ask(&self, of: FilterOf, part: DamagedPart, found: &mut Findings, bytes: &mut Vec<u8>) -> bool {
-        let prune = &self.matchers.prune;
-        let answer = self.segment.file().ask_filter(of, bytes, &|may_contain| prune.may_match(may_contain));
-        answer.unwrap_or_else(|error| {
-            self.note_filter(part, error.to_string(), found);
+        let ask = |may_contain: &dyn Fn(u64) -> bool| self.matchers.prune.may_match(may_contain);
+        file.ask_part(self.part, bytes, &ask).unwrap_or_else(|error| {
+            self.note_filter(DamagedPart::FilterPart(self.part), error.to_string(), found);
             true
         })
+    }
+
+    /// The leaves of a block that their filters leave. A filter that cannot be asked leaves its leaf, and that is noted:
+    /// whether more is damaged shows when the block is decoded.
+    fn leaves(&self, index: usize, found: &mut Findings, bytes: &mut Vec<u8>) -> LeafSet {
+        let file = self.segment.file();
+        if self.matchers.prune.is_empty() {
+            return LeafSet::all(file.footer().leaves(index).len());
+        }
+        let ask = |may_contain: &dyn Fn(u64) -> bool| self.matchers.prune.may_match(may_contain);
+        let (left, error) = file.ask_leaves(index, bytes, &ask);
+        if let Some(error) = error {
+            self.note_filter(DamagedPart::BlockFilter(index), error.to_string(), found);
+        }
+        left
     }
 
     fn block(
@@ -140,12 +160,13 @@ impl PartScan {
                 return Ok(());
             }
         }
+        let mut leaves = LeafSet::all(file.footer().leaves(index).len());
         if self.asks_side(countable) {
             let asking = Instant::now();
             let verdict = self.side(index, countable, found, work);
             found.spent.filtering += asking.elapsed();
             match verdict {
-                Verdict::Search => {}
+                Verdict::Search(left) => leaves = left,
                 Verdict::Pruned => {
                     found.prune(entry.payload_bytes);
                     return Ok(());
@@ -158,18 +179,103 @@ impl PartScan {
             }
         }
         let reading = Instant::now();
-        let decoded = match file.read_block(&entry, &mut work.bytes) {
-            Ok(()) => work.decode(file.footer(), index).map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
+        let read = file.read_leaves(index, leaves, &mut work.bytes);
         found.spent.decoding += reading.elapsed();
+        if let Err(error) = read {
+            self.note_block(index, error.to_string(), found, work);
+            return Ok(());
+        }
+        let pruned = || {
+            let left_out =
+                file.footer().leaves(index).iter().enumerate().filter(|(leaf, _)| !leaves.has(*leaf));
+            left_out.map(|(_, leaf)| u64::from(leaf.payload_bytes())).sum()
+        };
+        if let Some(matcher) = self.matcher_of_lines(&entry, found) {
+            match self.search_lines(index, leaves, matcher, found, stop, work)? {
+                Lines::Searched => {
+                    found.prune_leaves(pruned());
+                    return Ok(());
+                }
+                Lines::Damaged(why) => {
+                    self.note_block(index, why, found, work);
+                    return Ok(());
+                }
+                Lines::AreNoRecords => {}
+            }
+        }
+        let decoding = Instant::now();
+        let decoded = work.decode(file.footer(), index, leaves);
+        found.spent.decoding += decoding.elapsed();
         match decoded {
-            Ok(()) => self.search(found, stop, work),
+            Ok(()) => {
+                found.prune_leaves(pruned());
+                self.search(found, stop, work)
+            }
             Err(why) => {
-                self.note_block(index, why, found, work);
+                self.note_block(index, why.to_string(), found, work);
                 Ok(())
             }
         }
+    }
+
+    /// What the lines of a block can be searched for before it is known which records they are: when all of its records
+    /// are asked for, and for the same.
+    fn matcher_of_lines(&self, entry: &BlockEntry, found: &Findings) -> Option<&StreamMatcher> {
+        let Classes::Same(class) = self.matchers.class_of else { return None };
+        let matcher = self.matchers.classes.get(class as usize)?;
+        let is_plain = self.is_whole(entry, found) && self.matchers.has_all_streams && !matcher.matches_all();
+        is_plain.then_some(matcher)
+    }
+
+    /// Searches lines, and finds out which records they are only of those that match.
+    fn search_lines(
+        &self,
+        index: usize,
+        leaves: LeafSet,
+        matcher: &StreamMatcher,
+        found: &mut Findings,
+        stop: &AtomicBool,
+        work: &mut Workspace,
+    ) -> Result<Lines, TooLarge> {
+        let file = self.segment.file();
+        let entry = self.entry(index);
+        let decoding = Instant::now();
+        let decoded = work.lines(file.footer(), index, leaves);
+        found.spent.decoding += decoding.elapsed();
+        match decoded {
+            Ok(true) => {}
+            Ok(false) => return Ok(Lines::AreNoRecords),
+            Err(error) => return Ok(Lines::Damaged(error.to_string())),
+        }
+        let count = work.block.ends().len();
+        found.touched = true;
+        found.stats.batches_scanned += 1;
+        found.stats.records_scanned += count as u64;
+        found.stats.bytes_scanned += (work.block.arena().len() - count) as u64;
+        work.hits.clear();
+        search_rows(matcher, &work.block, 0..count, stop, &mut |line| work.hits.push(line as u32));
+        let matched = work.hits.len() as u64;
+        let suspects = found.look_at(entry.low, entry.high);
+        if matched == 0
+            || found.is_counting() && !suspects && found.count_unseen(entry.low, entry.high, matched, None)
+        {
+            return Ok(Lines::Searched);
+        }
+        let decoding = Instant::now();
+        let decoded = work.records_of_lines(file.footer(), index, leaves);
+        found.spent.decoding += decoding.elapsed();
+        if let Err(error) = decoded {
+            return Ok(Lines::Damaged(error.to_string()));
+        }
+        let (block, streams) = (&work.block, file.streams());
+        let mut runs = Cursor::new(block.columns().streams());
+        for &line in &work.hits {
+            let row = block.order().get(line as usize).map_or(line, |&row| row) as usize;
+            let (number, _) = runs.at(row);
+            let stream = (number, &streams[number as usize]);
+            found.take(block.columns().ids()[row], stream, block.line(line as usize))?;
+        }
+        Ok(Lines::Searched)
     }
 
     /// Whether all records of a block are asked for.
@@ -194,15 +300,13 @@ impl PartScan {
     fn side(&self, index: usize, countable: bool, found: &mut Findings, work: &mut Workspace) -> Verdict {
         let file = self.segment.file();
         let entry = self.entry(index);
-        // Of a filter that cannot be asked: whether more is damaged shows when the block is decoded.
-        if !self.matchers.prune.is_empty()
-            && !self.ask(FilterOf::Block(index), DamagedPart::BlockFilter(index), found, &mut work.bytes)
-        {
+        let leaves = self.leaves(index, found, &mut work.bytes);
+        if leaves.is_empty() {
             return Verdict::Pruned;
         }
         let restricted = self.share.only().is_some() || !self.matchers.has_all_streams;
         if !restricted && !self.may_count(countable) {
-            return Verdict::Search;
+            return Verdict::Search(leaves);
         }
         if let Err(error) = file.read_side(&entry, &mut work.bytes) {
             self.note_block(index, error.to_string(), found, work);
@@ -227,8 +331,13 @@ impl PartScan {
             if found.count_unseen(entry.low, entry.high, records as u64, levels) {
                 return Verdict::Done;
             }
+            if let Some(levels) = columns.record_levels() {
+                let counted = work.selection.rows().map(|row| (columns.ids()[row], levels[row]));
+                found.count_each(counted);
+                return Verdict::Done;
+            }
         }
-        Verdict::Search
+        Verdict::Search(leaves)
     }
 
     /// Finds the records of a block that are wanted.
@@ -246,8 +355,8 @@ impl PartScan {
         self.select(columns, found, work);
         found.touched = true;
         found.stats.batches_scanned += 1;
-        found.stats.records_scanned += work.selection.records() as u64;
-        found.stats.bytes_scanned += work.selection.payload_bytes(columns);
+        found.stats.records_scanned += work.selection.records_in(&block) as u64;
+        found.stats.bytes_scanned += work.selection.payload_bytes(&block);
         let streams = self.segment.file().streams();
         let mut runs = Cursor::new(columns.streams());
         let mut outcome = Ok(());
@@ -258,7 +367,7 @@ impl PartScan {
                 outcome = found.take(columns.ids()[row], stream, block.payload(row));
             }
         };
-        work.selection.search(&self.matchers.classes, &block, &mut work.lines, stop, &mut hit);
+        work.selection.search(&self.matchers.classes, &block, &mut work.members, stop, &mut hit);
         work.block = block;
         outcome
     }

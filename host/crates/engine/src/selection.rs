@@ -104,16 +104,22 @@ impl Selection {
         self.records
     }
 
-    /// Payload bytes of all of them.
-    pub(crate) fn payload_bytes(&self, columns: &Columns) -> u64 {
-        let lengths = columns.lengths();
-        let bytes = |stretch: &Stretch| {
-            lengths[stretch.from as usize..stretch.to as usize]
-                .iter()
-                .map(|&length| u64::from(length))
-                .sum::<u64>()
-        };
-        self.stretches.iter().map(bytes).sum()
+    /// Their places, in the order of their ids within a class.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = usize> {
+        self.stretches.iter().flat_map(|stretch| stretch.from as usize..stretch.to as usize)
+    }
+
+    /// How many of them lie in leaves that were decoded.
+    pub(crate) fn records_in(&self, block: &Block) -> usize {
+        if block.is_whole() { self.records } else { self.rows().filter(|&row| block.has(row)).count() }
+    }
+
+    /// Payload bytes of these.
+    pub(crate) fn payload_bytes(&self, block: &Block) -> u64 {
+        if self.records == block.columns().ids().len() {
+            return (block.arena().len() - block.ends().len()) as u64;
+        }
+        self.rows().map(|row| block.payload(row).len() as u64).sum()
     }
 
     /// Whether every one of them matches without a look at it.
@@ -126,29 +132,28 @@ impl Selection {
         &self,
         classes: &[StreamMatcher],
         block: &Block,
-        lines: &mut Lines,
+        members: &mut Members,
         stop: &AtomicBool,
         hit: &mut dyn FnMut(usize),
     ) {
-        let mut laid_out = false;
         for group in self.stretches.chunk_by(|a, b| a.class == b.class) {
             let matcher = &classes[group[0].class as usize];
             if matcher.matches_all() {
+                assert!(
+                    block.is_whole(),
+                    "a filter that is asked for a word leaves what matches without one"
+                );
                 let rows = group.iter().flat_map(|stretch| stretch.from as usize..stretch.to as usize);
                 rows.for_each(&mut *hit);
                 continue;
             }
-            if !laid_out {
-                lines.lay_out(block);
-                laid_out = true;
-            }
             let records: usize = group.iter().map(|stretch| (stretch.to - stretch.from) as usize).sum();
-            if records * WHOLE_SHARE >= lines.ends.len() {
-                lines.search_whole(matcher, group, records, block, stop, hit);
+            if records * WHOLE_SHARE >= block.ends().len() {
+                members.search_whole(matcher, group, records, block, stop, hit);
             } else if block.is_in_order() {
                 for stretch in group {
                     let rows = stretch.from as usize..stretch.to as usize;
-                    lines.search_rows(matcher, block.arena(), rows, stop, hit);
+                    search_rows(matcher, block, rows, stop, hit);
                 }
             } else {
                 search_each(matcher, group, block, stop, hit);
@@ -169,36 +174,21 @@ fn search_each(
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        for row in stretch.from as usize..stretch.to as usize {
+        for row in (stretch.from as usize..stretch.to as usize).filter(|&row| block.has(row)) {
             let payload = block.payload(row);
             matcher.scan(&[payload.len() as u32], payload, &mut |_| hit(row));
         }
     }
 }
 
-/// The lines of a block, in the order of its arena.
+/// What is kept from block to block for its memory.
 #[derive(Debug, Default)]
-pub(crate) struct Lines {
-    ends: Vec<u32>,
-    // Which record each line is; empty when they lie in the order of the records.
-    order: Vec<u32>,
+pub(crate) struct Members {
+    // Which records are of the group that is searched for.
     member: Vec<bool>,
 }
 
-impl Lines {
-    fn lay_out(&mut self, block: &Block) {
-        let (starts, lengths) = (block.starts(), block.columns().lengths());
-        let end = |row: usize| starts[row] + lengths[row] + 1;
-        self.ends.clear();
-        self.order.clear();
-        if block.is_in_order() {
-            self.ends.extend((0..starts.len()).map(end));
-        } else {
-            block.arena_order(&mut self.order);
-            self.ends.extend(self.order.iter().map(|&row| end(row as usize)));
-        }
-    }
-
+impl Members {
     /// Searches all lines, and passes on what is found in the records of a group.
     fn search_whole(
         &mut self,
@@ -209,44 +199,44 @@ impl Lines {
         stop: &AtomicBool,
         hit: &mut dyn FnMut(usize),
     ) {
-        let all = 0..self.ends.len();
-        if records == all.len() && self.order.is_empty() {
-            return self.search_rows(matcher, block.arena(), all, stop, hit);
+        let all = 0..block.ends().len();
+        let block_records = block.columns().ids().len();
+        if records == block_records && block.is_in_order() {
+            return search_rows(matcher, block, all, stop, hit);
         }
         self.member.clear();
-        self.member.resize(all.len(), false);
+        self.member.resize(block_records, false);
         for stretch in group {
             self.member[stretch.from as usize..stretch.to as usize].fill(true);
         }
-        let (member, order) = (&self.member, &self.order);
+        let (member, order) = (&self.member, block.order());
         // In order, nothing before the first record of the group or behind its last one is of interest.
         let span = match (group.first(), group.last()) {
             (Some(first), Some(last)) if order.is_empty() => first.from as usize..last.to as usize,
             _ => all,
         };
-        self.search_rows(matcher, block.arena(), span, stop, &mut |line| {
+        search_rows(matcher, block, span, stop, &mut |line| {
             let row = order.get(line).map_or(line, |&row| row as usize);
             if member[row] {
                 hit(row);
             }
         });
     }
+}
 
-    /// Searches some lines, in strides, so that a slow expression can be stopped.
-    fn search_rows(
-        &self,
-        matcher: &StreamMatcher,
-        arena: &[u8],
-        rows: Range<usize>,
-        stop: &AtomicBool,
-        hit: &mut dyn FnMut(usize),
-    ) {
-        for stride in strides(&self.ends, rows) {
-            if stop.load(Ordering::Relaxed) {
-                return;
-            }
-            matcher.scan_lines(&self.ends, arena, stride, hit);
+/// Searches some lines, in strides, so that a slow expression can be stopped.
+pub(crate) fn search_rows(
+    matcher: &StreamMatcher,
+    block: &Block,
+    rows: Range<usize>,
+    stop: &AtomicBool,
+    hit: &mut dyn FnMut(usize),
+) {
+    for stride in strides(block.ends(), rows) {
+        if stop.load(Ordering::Relaxed) {
+            return;
         }
+        matcher.scan_lines(block.ends(), block.arena(), stride, hit);
     }
 }
 

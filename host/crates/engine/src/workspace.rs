@@ -1,8 +1,8 @@
 //! What a worker keeps from step to step, so that its memory need not be found anew.
 
-use weir_segment::{Block, Decoder, SegmentError};
+use weir_segment::{Block, Decoder, LeafSet, SegmentError};
 
-use crate::selection::{Lines, Selection};
+use crate::selection::{Members, Selection};
 
 /// The buffers of one worker. What is in them belongs to the step under way.
 #[derive(Default)]
@@ -14,15 +14,44 @@ pub(crate) struct Workspace {
     pub(crate) block: Block,
     /// Its records that are wanted.
     pub(crate) selection: Selection,
-    /// Its lines as they are searched.
-    pub(crate) lines: Lines,
+    /// Which records are searched.
+    pub(crate) members: Members,
+    /// Lines of it that match.
+    pub(crate) hits: Vec<u32>,
 }
 
 impl Workspace {
-    /// Decodes the block whose bytes were read. `Err` says what is wrong with it.
-    pub(crate) fn decode(&mut self, footer: &weir_segment::Footer, index: usize) -> Result<(), SegmentError> {
+    /// Decodes the leaves of a block whose bytes were read. `Err` says what is wrong with it.
+    pub(crate) fn decode(
+        &mut self,
+        footer: &weir_segment::Footer,
+        index: usize,
+        leaves: LeafSet,
+    ) -> Result<(), SegmentError> {
         let decoder = made(&mut self.decoder)?;
-        decoder.block(footer, index, &self.bytes, &mut self.block)
+        decoder.leaves(footer, index, leaves, &self.bytes, &mut self.block)
+    }
+
+    /// The same of their lines alone; see [`Decoder::lines`].
+    pub(crate) fn lines(
+        &mut self,
+        footer: &weir_segment::Footer,
+        index: usize,
+        leaves: LeafSet,
+    ) -> Result<bool, SegmentError> {
+        let data = &self.bytes[..self.bytes.len() - footer.blocks()[index].side_bytes as usize];
+        made(&mut self.decoder)?.lines(footer, index, leaves, data, &mut self.block)
+    }
+
+    /// Finds out which records these lines are.
+    pub(crate) fn records_of_lines(
+        &mut self,
+        footer: &weir_segment::Footer,
+        index: usize,
+        leaves: LeafSet,
+    ) -> Result<(), SegmentError> {
+        let side = &self.bytes[self.bytes.len() - footer.blocks()[index].side_bytes as usize..];
+        made(&mut self.decoder)?.records_of_lines(footer, index, leaves, side, &mut self.block)
     }
 
     /// Decodes the columns of a block of its side frame, which begins at `at` of the bytes read.

@@ -184,7 +184,7 @@ impl Membership {
 
     /// The other members: those that are up, and those that ought to be. In the order of their ids.
     pub fn members(&self, now: Now) -> impl Iterator<Item = Member> + '_ {
-        self.view.members(now)
+        self.view.members(now, self.swim.suspects().map(|identity| identity.addr).collect())
     }
 
     /// Nodes that are no longer expected, and why.

@@ -84,7 +84,7 @@ impl Membership {
     /// within seconds of its return, and so are the two halves of a cluster after they were apart.
     fn announce(&mut self, now: Now) {
         let own = self.swim.identity();
-        let active: Vec<SocketAddr> = self.swim.active().map(|(identity, _)| identity.addr).collect();
+        let active: Vec<SocketAddr> = self.swim.active().map(|identity| identity.addr).collect();
         let away = self.view.known.values().filter(|known| known.state == State::Down);
         let mut missing: Vec<SocketAddr> =
             self.seeds.iter().copied().chain(away.filter_map(|known| known.addr)).collect();
@@ -137,7 +137,7 @@ impl Membership {
     /// Sends news to some members.
     fn pass_on(&mut self, now: Now) {
         self.rounds.spread_ms = None;
-        let mut active: Vec<SocketAddr> = self.swim.active().map(|(identity, _)| identity.addr).collect();
+        let mut active: Vec<SocketAddr> = self.swim.active().map(|identity| identity.addr).collect();
         if active.is_empty() {
             // It goes with the announcements, and again when somebody comes.
             return;
@@ -187,7 +187,7 @@ impl Membership {
 
     /// Tells every member at once: there is no time left for news to go around.
     pub(crate) fn tell_all(&mut self, record: &Record, now: Now) {
-        let active: Vec<SocketAddr> = self.swim.active().map(|(identity, _)| identity.addr).collect();
+        let active: Vec<SocketAddr> = self.swim.active().map(|identity| identity.addr).collect();
         let mut body = Vec::new();
         body.put_u16_le(0);
         put_record(&mut body, &record.encode());

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::num::{NonZeroU8, NonZeroUsize};
 use core::time::Duration;
 
-use foca::{Config, Foca, Member, NoCustomBroadcast, Notification, PeriodicParams, Runtime, State, Timer};
+use foca::{Config, Foca, NoCustomBroadcast, Notification, PeriodicParams, Runtime, State, Timer};
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 
@@ -58,10 +58,14 @@ impl Swim {
     }
 
     /// The members that are up, suspected ones among them, without this node.
-    pub(crate) fn active(&self) -> impl Iterator<Item = (Identity, bool)> + '_ {
-        self.foca
-            .iter_members()
-            .map(|member: &Member<Identity>| (*member.id(), member.state() == State::Suspect))
+    pub(crate) fn active(&self) -> impl Iterator<Item = Identity> + '_ {
+        self.foca.iter_members().map(|member| *member.id())
+    }
+
+    /// Those of them that have not answered of late.
+    pub(crate) fn suspects(&self) -> impl Iterator<Item = Identity> + '_ {
+        let suspects = self.foca.iter_members().filter(|member| member.state() == State::Suspect);
+        suspects.map(|member| *member.id())
     }
 
     pub(crate) fn take(&mut self) -> Wanted {

@@ -1,6 +1,6 @@
 //! The members: those that are up, those that ought to be, and those that are gone for good.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -62,6 +62,7 @@ pub struct Gone {
 pub(crate) struct Known {
     pub(crate) addr: Option<SocketAddr>,
     pub(crate) bump: u64,
+    /// Up or down.
     pub(crate) state: State,
     pub(crate) since_ms: u64,
     pub(crate) heard_ms: Option<u64>,
@@ -111,19 +112,19 @@ impl View {
     /// Follows the members that the protocol knows as active; `own` is this node. Whether one has come.
     pub(crate) fn sync(
         &mut self,
-        active: impl Iterator<Item = (Identity, bool)>,
+        active: impl Iterator<Item = Identity>,
         own: Identity,
         now: Now,
         notices: &mut Vec<Notice>,
     ) -> bool {
-        let mut by_node: BTreeMap<u64, Vec<(Identity, bool)>> = BTreeMap::new();
-        for (identity, is_suspect) in active {
+        let mut by_node: BTreeMap<u64, Vec<Identity>> = BTreeMap::new();
+        for identity in active {
             if self.gone.get(&identity.node).is_none_or(|gone| gone.bump < identity.bump) {
-                by_node.entry(identity.node).or_default().push((identity, is_suspect));
+                by_node.entry(identity.node).or_default().push(identity);
             }
         }
         // An earlier process of this node under another address, or a node with a copied data directory.
-        let double = by_node.remove(&own.node).and_then(|all| all.first().map(|(identity, _)| identity.addr));
+        let double = by_node.remove(&own.node).and_then(|all| all.first().map(|identity| identity.addr));
         self.own_rival = double.map(|addr| rival(self.own_rival, addr, now.ms));
         for (node, known) in &mut self.known {
             if known.is_up() && !by_node.contains_key(node) {
@@ -136,25 +137,17 @@ impl View {
         }
         let mut has_come = false;
         for (node, mut identities) in by_node {
-            identities
-                .sort_unstable_by_key(|(identity, _)| core::cmp::Reverse((identity.bump, identity.addr)));
+            identities.sort_unstable_by_key(|identity| core::cmp::Reverse((identity.bump, identity.addr)));
             has_come |= self.is_active(node, &identities, now, notices);
         }
         has_come
     }
 
-    fn is_active(
-        &mut self,
-        node: u64,
-        identities: &[(Identity, bool)],
-        now: Now,
-        notices: &mut Vec<Notice>,
-    ) -> bool {
-        let Some((identity, is_suspect)) = identities.first() else { return false };
+    fn is_active(&mut self, node: u64, identities: &[Identity], now: Now, notices: &mut Vec<Notice>) -> bool {
+        let Some(identity) = identities.first() else { return false };
         if !self.has_room_for(node) {
             return false;
         }
-        let state = if *is_suspect { State::Suspect } else { State::Up };
         self.gone.remove(&node);
         let known = self.known.entry(node).or_insert_with(|| Known::away(identity.bump, now.unix_ms));
         let has_come = !known.is_up();
@@ -162,9 +155,9 @@ impl View {
             known.since_ms = now.unix_ms;
             notices.push(Notice::Up { node, addr: identity.addr });
         }
-        let other = identities.get(1).map(|(other, _)| other.addr);
+        let other = identities.get(1).map(|other| other.addr);
         let rival = other.map(|addr| rival(known.rival, addr, now.ms));
-        let after = (Some(identity.addr), known.bump.max(identity.bump), state, rival);
+        let after = (Some(identity.addr), known.bump.max(identity.bump), State::Up, rival);
         if has_come || after != (known.addr, known.bump, known.state, known.rival) {
             (known.addr, known.bump, known.state, known.rival) = after;
             self.revision += 1;
@@ -241,13 +234,20 @@ impl View {
         self.gone.retain(|_, gone| unix_ms.saturating_sub(gone.at_ms) < GOSSIP_GONE_MS);
     }
 
-    /// All but this node.
-    pub(crate) fn members(&self, now: Now) -> impl Iterator<Item = Member> + '_ {
+    /// All but this node; `suspects` are the addresses of those that have not answered of late.
+    pub(crate) fn members(
+        &self,
+        now: Now,
+        suspects: BTreeSet<SocketAddr>,
+    ) -> impl Iterator<Item = Member> + '_ {
         let stale_ms = GOSSIP_STALE_PERIODS * refresh_ms(self.known.len());
         self.known.iter().map(move |(node, known)| Member {
             node: *node,
             addr: known.addr,
-            state: known.state,
+            state: match known.state {
+                State::Up if known.addr.is_some_and(|addr| suspects.contains(&addr)) => State::Suspect,
+                state => state,
+            },
             since_ms: known.since_ms,
             heard_ms: known.heard_ms,
             about: known.said.as_ref().map(|said| said.about.clone()),

@@ -1,5 +1,7 @@
 //! Whatever was apart comes together.
 
+use weir_membership::State;
+
 use crate::share;
 use crate::world::{Weather, World};
 
@@ -127,6 +129,12 @@ fn a_killed_node_is_down_within_twenty_seconds_and_no_other() {
         let mut world = cluster(5, seed);
         world.run(5_000);
         world.kill(4);
+        let is_suspect = |world: &World| {
+            let core = world.nodes[0].core.as_ref().unwrap();
+            let mut members = core.members(world.now(0));
+            members.any(|member| member.node == 104 && member.state == State::Suspect)
+        };
+        assert!(world.run_until(10_000, is_suspect).is_some(), "seed {seed}: nobody suspects");
         let took = world.run_until(20_000, |world| (0..4).all(|index| !world.up(index).contains(&104)));
         assert!(took.is_some(), "seed {seed}: the dead node is still up");
         world.run(30_000);

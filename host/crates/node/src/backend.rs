@@ -73,7 +73,7 @@ impl Backend for NodeBackend {
     }
 
     fn histogram(&self, request: HistogramRequest) -> BoxFuture<'_, Result<HistogramAnswer, ApiError>> {
-        Box::pin(histogram::count(&self.queries, self.held_ms(), request))
+        Box::pin(histogram::count(&self.queries, request))
     }
 
     fn oklog(&self) -> Option<&dyn Oklog> {
@@ -166,11 +166,5 @@ impl NodeBackend {
         if let Some(gossip) = &self.members.gossip {
             gossip.refresh();
         }
-    }
-
-    /// Times of the oldest and the newest record that this node holds.
-    fn held_ms(&self) -> Option<(u64, u64)> {
-        let (low, high) = self.holder.pin().id_range()?;
-        Some((low.time_ms(), high.time_ms()))
     }
 }

@@ -22,7 +22,9 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use weir_api::ClusterKey;
-use weir_membership::{About, ForgetError, Gone, Identity, Key, Member, Membership, Notice, Now, Setup};
+use weir_membership::{
+    About, ForgetError, Gone, Identity, Key, Member, Membership, Notice, Now, Setup, State,
+};
 use weir_record::limits::GOSSIP_DATAGRAM_BYTES_MAX;
 
 use crate::clock;
@@ -206,6 +208,11 @@ impl Gossip {
     pub(crate) fn refresh(&self) {
         for (reason, count) in self.core.lock().rejected() {
             self.metrics.gossip_rejected.set(&[reason.name()], count as f64);
+        }
+        let members = self.members();
+        for (state, name) in [(State::Up, "up"), (State::Suspect, "suspect"), (State::Down, "down")] {
+            let count = members.iter().filter(|member| member.state == state).count();
+            self.metrics.cluster_members.with_label_values(&[name]).set(count as i64);
         }
     }
 

@@ -69,6 +69,7 @@ pub(crate) struct Metrics {
     pub(crate) partial_queries: IntCounter,
     /// Queries that run now.
     pub(crate) queries_running: IntGauge,
+    pub(crate) peer_searches_running: IntGauge,
     /// 1 while a source is open, by source.
     pub(crate) source_connected: IntGaugeVec,
     /// Calls into a plugin, by source.
@@ -260,6 +261,10 @@ impl Metrics {
             partial_queries: list
                 .counter("weir_partial_queries_total", "Queries whose answer lacked something."),
             queries_running: list.gauge("weir_queries_running", "Queries that run now."),
+            peer_searches_running: list.gauge(
+                "weir_peer_searches_running",
+                "Searches that run now for queries of other nodes.",
+            ),
             source_connected: list.gauges("weir_source_connected", "1 while the source is open.", by_source),
             plugin_calls: list.read_off("weir_plugin_calls_total", "Calls into a plugin.", "source"),
             plugin_traps: list.read_off("weir_plugin_traps_total", "Traps of a plugin.", "source"),

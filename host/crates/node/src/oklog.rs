@@ -67,7 +67,7 @@ impl Oklog for NodeBackend {
     }
 
     fn query_here(&self, request: QueryRequest) -> BoxFuture<'_, Result<QueryAnswer, ApiError>> {
-        Box::pin(self.queries.here(request))
+        Box::pin(self.queries.start_here(request))
     }
 
     fn ingest(&self) -> Option<&dyn OklogIngest> {

@@ -139,7 +139,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         memory_bytes_all_max: QUERIES_MEMORY_BYTES_MAX,
     })
     .map_err(RunError::Start)?;
-    let local = Arc::new(Local::new(engine, holder.clone()));
+    let local = Arc::new(Local::new(engine, holder.clone(), metrics.clone()));
     let has_others = config.cluster.has_others();
     let planner = (config.roles.query && has_others).then(|| {
         let remembered = remember::read(data_dir.path());

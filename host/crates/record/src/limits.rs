@@ -105,7 +105,7 @@ pub const STORE_COMPACT_INPUTS_MIN: usize = 8;
 pub const STORE_COMPACT_INPUTS_MAX: usize = 16;
 /// Blocks' worth of payload from which on a segment is put behind others as it is; smaller ones are written anew, so
 /// that blocks and parts of filters become large.
-pub const STORE_COPY_BLOCKS_MIN: u64 = 4;
+pub const STORE_COPY_BLOCKS_MIN: u64 = 1;
 /// How long after the end of its bucket little is expected for a unit any more, so that its rest is merged.
 pub const STORE_SETTLED_AFTER_MS: u64 = 3_600_000;
 /// Origins that a store takes at once; more are asked to come again.
@@ -230,7 +230,7 @@ pub const NODE_CLOCK_OFF_MS_MAX: u64 = 10 * 60 * 1000;
 /// [`NODE_CLOCK_OFF_MS_MAX`], the oldest are forgotten and nothing as old as they is taken.
 pub const NODE_NONCES_MAX: usize = 262_144;
 /// Body of a request between nodes: what is assigned in a search above all.
-pub const NODE_REQUEST_BYTES_MAX: usize = 4 << 20;
+pub const NODE_REQUEST_BYTES_MAX: usize = 8 << 20;
 /// Units that one search names.
 pub const NODE_SEARCH_UNITS_MAX: usize = 65_536;
 /// Origins that one search names.
@@ -328,7 +328,11 @@ pub const PEER_INFO_NODES: u64 = 32;
 /// How long a node that is asked for a plan may take before it counts as silent.
 pub const PLAN_TIMEOUT_MS: u64 = 3_000;
 /// How often a query is planned anew because what it was planned on is gone.
-pub const PLANS_MAX: usize = 4;
+pub const PLANS_MAX: usize = 8;
+/// How long a node may take with its share of a query before others are asked for it, too, if they have it.
+pub const HEDGE_MS: u64 = 1_500;
+/// How long a node that was gone may take to say that it is back, before what it holds is said to be missing.
+pub const PEER_BACK_MS: u64 = 250;
 /// Snapshots that a node keeps for searches that were planned on them.
 pub const SNAPSHOTS_MAX: usize = 256;
 /// How long it keeps one.

@@ -1,5 +1,5 @@
 //! Encode and decode speed and size on generated log lines, or on those of a file: `cargo run --release -p
-//! weir-segment --example speed [file [level of zstd]]`.
+//! weir-segment --example speed [file [level of zstd [bytes of a leaf]]]`.
 
 use std::time::Instant;
 
@@ -76,12 +76,13 @@ fn main() -> Result<(), weir_segment::SegmentError> {
     let raw: usize = lines.iter().map(|line| line.len() + 1).sum();
     let mb = |bytes: usize, since: Instant| bytes as f64 / 1e6 / since.elapsed().as_secs_f64();
     println!("{} lines, {:.1} MB", lines.len(), raw as f64 / 1e6);
+    let leaf_bytes = std::env::args().nth(3).and_then(|bytes| bytes.parse().ok()).unwrap_or(256 << 10);
     let level = std::env::args().nth(2).and_then(|level| level.parse().ok());
     for level in level.map_or_else(|| vec![1, 6, 9, 12], |level| vec![level]) {
         for grouping in [Grouping::Order, Grouping::Shape] {
             let started = Instant::now();
             let (file, footer) =
-                write(&lines, WriterOptions { level, grouping, ..WriterOptions::default() })?;
+                write(&lines, WriterOptions { level, grouping, leaf_bytes, ..WriterOptions::default() })?;
             let encode = mb(raw, started);
             let started = Instant::now();
             let (mut decoder, mut block) = (Decoder::new()?, Block::new());
@@ -93,7 +94,8 @@ fn main() -> Result<(), weir_segment::SegmentError> {
             let data: usize = footer.blocks().iter().map(|block| block.data_bytes as usize).sum();
             let side: usize = footer.blocks().iter().map(|block| block.side_bytes as usize).sum();
             let share = |bytes: usize| bytes as f64 / raw as f64;
-            let filters: u64 = footer.blocks().iter().map(|block| block.filter_range().count() as u64).sum();
+            let leaves = (0..footer.blocks().len()).flat_map(|block| footer.leaves(block));
+            let filters: u64 = leaves.map(|leaf| leaf.filter_range().len() as u64).sum();
             let parts: u64 = footer.parts().iter().map(|part| part.filter_range().count() as u64).sum();
             println!(
                 "level {level} {grouping:?}: encode {encode:.0} MB/s, decode {decode:.0} MB/s, file {:.3} of raw \

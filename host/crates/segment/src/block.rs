@@ -8,13 +8,12 @@ use zstd::zstd_safe::DCtx;
 
 use crate::columns::Bounds;
 pub use crate::columns::{Columns, Run};
-use crate::directory::{BlockEntry, FilterEntry, PartEntry};
-use crate::envelope::{FRAME_HEADER_BYTES, PART_MAGIC, SIDE_MAGIC, decompress, frame_body, u32_at};
+use crate::directory::BlockEntry;
+use crate::envelope::{FRAME_HEADER_BYTES, SIDE_MAGIC, decompress, decompress_into, frame_body, u32_at};
 use crate::error::{Damage, Half, SegmentError};
-use crate::filter::Filter;
 use crate::footer::Footer;
-use crate::group::{starts, starts_of_lines};
-use crate::pages::{PagedFilter, Pages, Place};
+use crate::layout::{Layout, Piece};
+use crate::leaf::{LeafEntry, LeafSet};
 use crate::pending::HEAD;
 use crate::section::of_block;
 
@@ -35,8 +34,10 @@ pub struct Record<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Block {
     columns: Columns,
-    starts: Vec<u32>,
+    layout: Layout,
+    // Its first `arena_bytes` are those of this block, the rest is left from others.
     arena: Vec<u8>,
+    arena_bytes: usize,
 }
 
 impl Block {
@@ -47,72 +48,67 @@ impl Block {
 
     /// A block of its columns and lines; `None` when lines do not end where they should.
     pub(crate) fn of(columns: Columns, arena: Vec<u8>) -> Option<Block> {
-        let mut block = Block { columns, starts: Vec::new(), arena };
-        block.lay_out().map(|()| block)
+        let (records, arena_bytes) = (columns.ids.len() as u32, arena.len());
+        let pieces = [Piece { is_there: true, raw_bytes: arena_bytes as u32, records }];
+        let mut block = Block { columns, layout: Layout::default(), arena, arena_bytes };
+        block.lay_out(&pieces).map(|()| block)
     }
 
-    /// Ids, streams, origins, lengths: in the order of the ids.
+    /// Ids, streams, origins: in the order of the ids.
     pub fn columns(&self) -> &Columns {
         &self.columns
     }
 
-    /// All lines as other tools print them, each with its newline: what is searched at once.
+    /// All lines as other tools print them, each with its newline: what is searched at once. Those of the leaves that
+    /// were decoded.
     pub fn arena(&self) -> &[u8] {
-        &self.arena
+        &self.arena[..self.arena_bytes]
     }
 
-    /// Where each record begins in the arena, in the order of the ids.
-    pub fn starts(&self) -> &[u32] {
-        &self.starts
+    /// Where each line of the arena ends, behind its newline.
+    pub fn ends(&self) -> &[u32] {
+        self.layout.ends()
     }
 
-    /// Whether the arena has the lines in the order of the ids, so that starts go up.
+    /// Which record each line of the arena is, by its place in the order of the ids. Empty when the block
+    /// [is in order](Block::is_in_order): then it is that of the line.
+    pub fn order(&self) -> &[u32] {
+        self.layout.order()
+    }
+
+    /// Whether the leaf with the line of a record was decoded.
+    pub fn has(&self, index: usize) -> bool {
+        self.layout.line_of(index).is_some()
+    }
+
+    /// Whether all leaves were decoded.
+    pub fn is_whole(&self) -> bool {
+        self.layout.is_whole()
+    }
+
+    /// Whether the arena has the lines of all records in the order of the ids.
     pub fn is_in_order(&self) -> bool {
-        self.columns.groups.is_empty()
-    }
-
-    /// Which record each line of the arena is, by its place in the order of the ids: replaces what `order`
-    /// holds. Of use when the block [is not in order](Block::is_in_order); else it counts up.
-    pub fn arena_order(&self, order: &mut Vec<u32>) {
-        order.clear();
-        if self.is_in_order() {
-            order.extend(0..self.starts.len() as u32);
-            return;
-        }
-        let mut next = [0_u32; 256];
-        self.columns.groups.iter().for_each(|&group| next[usize::from(group)] += 1);
-        let mut from = 0;
-        for place in &mut next {
-            (*place, from) = (from, from + *place);
-        }
-        order.resize(self.starts.len(), 0);
-        for (index, &group) in self.columns.groups.iter().enumerate() {
-            let place = &mut next[usize::from(group)];
-            order[*place as usize] = index as u32;
-            *place += 1;
-        }
+        self.is_whole() && self.columns.groups.is_empty()
     }
 
     /// Finds where each record lies in the arena; `None` when lines do not end where they should.
-    fn lay_out(&mut self) -> Option<()> {
-        let columns = &mut self.columns;
-        if columns.lengths.is_empty() {
-            let (starts, lengths) = (&mut self.starts, &mut columns.lengths);
-            return starts_of_lines(&self.arena, columns.ids.len(), &columns.groups, starts, lengths);
-        }
-        self.starts = starts(&columns.lengths, &columns.groups);
-        let ends = self.starts.iter().zip(&columns.lengths);
-        let mut ends = ends.map(|(start, length)| (start + length) as usize);
-        ends.all(|end| self.arena[end] == b'\n').then_some(())
+    fn lay_out(&mut self, pieces: &[Piece]) -> Option<()> {
+        self.layout.find(&self.columns, &self.arena[..self.arena_bytes], pieces)
     }
 
-    /// The payload of one record, by its place in the order of the ids.
+    /// The payload of one record, by its place in the order of the ids; empty when its leaf was not decoded, see
+    /// [`Block::has`].
     pub fn payload(&self, index: usize) -> &[u8] {
-        let start = self.starts[index] as usize;
-        &self.arena[start..start + self.columns.lengths[index] as usize]
+        self.layout.line_of(index).map_or(&[], |line| self.line(line))
     }
 
-    /// The records in the order of their ids.
+    /// The payload of a line of the arena.
+    pub fn line(&self, line: usize) -> &[u8] {
+        let range = self.layout.range(line);
+        &self.arena[range.start..range.end - 1]
+    }
+
+    /// The records of a block that [is whole](Block::is_whole), in the order of their ids.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
         let expand = |runs: &'_ [Run]| {
             let runs = runs.to_vec();
@@ -133,13 +129,13 @@ pub(crate) struct Side<'a> {
     columns_raw_bytes: usize,
     raw_sum: u32,
     filter_sum: u32,
-    filter: &'a [u8],
+    pub(crate) filter: &'a [u8],
     columns: &'a [u8],
 }
 
 impl<'a> Side<'a> {
     /// For its filter: every byte of the frame is proved.
-    fn read(entry: &BlockEntry, frame: &'a [u8]) -> Result<Side<'a>, Damage> {
+    pub(crate) fn read(entry: &BlockEntry, frame: &'a [u8]) -> Result<Side<'a>, Damage> {
         if frame.len() != entry.side_bytes as usize {
             return Err(Damage::Length { got: frame.len(), expected: entry.side_bytes as usize });
         }
@@ -213,87 +209,6 @@ impl<'a> Side<'a> {
     }
 }
 
-/// The filter of a block, of its side frame: the bytes of [`BlockEntry::side_range`].
-pub fn block_filter<'a>(footer: &Footer, index: usize, frame: &'a [u8]) -> Result<Filter<'a>, SegmentError> {
-    let entry = &footer.blocks()[index];
-    let filter = || {
-        let side = Side::read(entry, frame)?;
-        match entry.filter {
-            FilterEntry::Whole => {
-                Filter::read(side.filter)?.ok_or(Damage::Contradiction("its filter is none"))
-            }
-            FilterEntry::Paged(filter) => Filter::paged(filter, side.filter, entry.low),
-        }
-    };
-    let offset = entry.side_range().start;
-    filter().map_err(|damage| SegmentError::Block { index, offset, half: Half::Side, damage })
-}
-
-/// A part of the segment's filter: the bytes of [`PartEntry::range`]. A part without bytes excludes nothing.
-pub fn part_filter<'a>(footer: &Footer, index: usize, frame: &'a [u8]) -> Result<Filter<'a>, SegmentError> {
-    let entry: &PartEntry = &footer.parts()[index];
-    let expected = (entry.range.end - entry.range.start) as usize;
-    let filter = || {
-        if frame.len() != expected {
-            return Err(Damage::Length { got: frame.len(), expected });
-        }
-        if expected == 0 {
-            return Filter::read(&[])?.ok_or(Damage::Contradiction("it is none"));
-        }
-        if crc32c::crc32c(frame) != entry.sum {
-            return Err(Damage::Sum);
-        }
-        let body = frame_body(frame, PART_MAGIC).ok_or(Damage::Contradiction("it is not a part frame"))?;
-        debug_assert_eq!(body.len() + FRAME_HEADER_BYTES, frame.len());
-        match entry.filter {
-            FilterEntry::Whole => Filter::read(body)?.ok_or(Damage::Contradiction("its filter is none")),
-            FilterEntry::Paged(filter) => Filter::paged(filter, body, part_salt(footer, entry)),
-        }
-    };
-    filter().map_err(|damage| SegmentError::Part { index, offset: entry.range.start, damage })
-}
-
-/// The filter of a block of version 2, of the bytes of [`BlockEntry::filter_range`] alone; for what lies in one
-/// piece with all else there is [`block_filter`].
-pub fn block_pages<'a>(
-    footer: &Footer,
-    index: usize,
-    filter: PagedFilter,
-    pages: &'a [u8],
-) -> Result<Filter<'a>, SegmentError> {
-    let entry = &footer.blocks()[index];
-    let offset = entry.filter_range().start;
-    Filter::paged(filter, pages, entry.low).map_err(|damage| SegmentError::Block {
-        index,
-        offset,
-        half: Half::Side,
-        damage,
-    })
-}
-
-/// The fingerprint at a place of a part's filter, of the bytes that lie there, counted from the start of
-/// [`PartEntry::filter_range`].
-pub fn part_print(
-    footer: &Footer,
-    index: usize,
-    pages: Pages,
-    place: &Place,
-    page: &[u8],
-) -> Result<u8, SegmentError> {
-    let entry = &footer.parts()[index];
-    let offset = entry.filter_range().start + place.range.start as u64;
-    pages.read_print(page, place, part_salt(footer, entry)).map_err(|damage| SegmentError::Part {
-        index,
-        offset,
-        damage,
-    })
-}
-
-/// What the pages of a part's filter are salted with.
-fn part_salt(footer: &Footer, entry: &PartEntry) -> RecordId {
-    footer.blocks().get(entry.blocks.start).map_or(RecordId::MIN, |block| block.low)
-}
-
 /// Decodes blocks; one per thread, for its buffers.
 pub struct Decoder {
     zstd: DCtx<'static>,
@@ -337,49 +252,150 @@ impl Decoder {
         bytes: &[u8],
         block: &mut Block,
     ) -> Result<(), SegmentError> {
-        let entry = &footer.blocks()[index];
-        let at = (entry.data_bytes as usize).min(bytes.len());
-        let (data, frame) = bytes.split_at(at);
-        let broken = |half, damage| {
-            let offset = if half == Half::Data { entry.offset } else { entry.side_range().start };
-            SegmentError::Block { index, offset, half, damage }
-        };
-        if data.len() != entry.data_bytes as usize {
-            let damage = Damage::Length { got: data.len(), expected: entry.data_bytes as usize };
-            return Err(broken(Half::Data, damage));
-        }
-        let side = Side::for_columns(entry, frame).map_err(|damage| broken(Half::Side, damage))?;
-        let columns = side
-            .columns(footer, index, entry, &mut self.zstd, &mut self.columns)
-            .map_err(|damage| broken(Half::Side, damage))?;
-        block.columns = columns;
-        let raw_sum = (!self.is_quick).then_some(side.raw_sum);
-        let lines = lines(entry, data, raw_sum, &mut self.zstd, &mut block.arena);
-        let lines = lines.and_then(|()| {
-            block.lay_out().ok_or(Damage::Contradiction("a line does not end where it should"))
+        self.leaves(footer, index, LeafSet::all(footer.leaves(index).len()), bytes, block)
+    }
+
+    /// The same with some leaves only, of the bytes of their frames, one behind the other, and of the side frame.
+    /// The records of other leaves are there, and their payloads are not; see [`Block::has`].
+    ///
+    /// # Panics
+    /// When the footer has no such block: a programming error.
+    pub fn leaves(
+        &mut self,
+        footer: &Footer,
+        index: usize,
+        wanted: LeafSet,
+        bytes: &[u8],
+        block: &mut Block,
+    ) -> Result<(), SegmentError> {
+        let leaves = footer.leaves(index);
+        let data_bytes: usize = wanted.iter().map(|leaf| leaves[leaf].data_bytes as usize).sum();
+        let (data, frame) = bytes.split_at(data_bytes.min(bytes.len()));
+        let decoded = self.decode_lines(leaves, wanted, data, block).and_then(|()| {
+            let raw_sum = self.decode_columns(footer, index, frame, block)?;
+            let raw_sum = raw_sum.filter(|_| wanted.is_all());
+            if raw_sum.is_some_and(|sum| crc32c::crc32c(block.arena()) != sum) {
+                return Err((Half::Data, 0, Damage::Sum));
+            }
+            block.lay_out(&pieces(leaves, wanted)).ok_or((Half::Data, 0, ENDS))
         });
-        if lines.is_err() {
-            *block = Block::new();
+        broken(footer, index, block, decoded)
+    }
+
+    /// Fills `block` with the lines of some leaves and nothing else, of the bytes of their frames: enough to search them.
+    /// `false` when payloads hold newlines, so that lines are not records.
+    ///
+    /// # Panics
+    /// When the footer has no such block: a programming error.
+    pub fn lines(
+        &mut self,
+        footer: &Footer,
+        index: usize,
+        wanted: LeafSet,
+        data: &[u8],
+        block: &mut Block,
+    ) -> Result<bool, SegmentError> {
+        let leaves = footer.leaves(index);
+        let decoded = self.decode_lines(leaves, wanted, data, block);
+        broken(footer, index, block, decoded)?;
+        let lines = &block.arena[..block.arena_bytes];
+        Ok(block.layout.end_at_newlines(lines, &pieces(leaves, wanted)).is_some())
+    }
+
+    /// Adds to the [lines](Decoder::lines) of some leaves the columns, of the bytes of [`BlockEntry::side_range`]: which
+    /// record each line is. Records cannot be looked up: [`Block::payload`] is not to be called.
+    pub fn records_of_lines(
+        &mut self,
+        footer: &Footer,
+        index: usize,
+        wanted: LeafSet,
+        frame: &[u8],
+        block: &mut Block,
+    ) -> Result<(), SegmentError> {
+        let pieces = pieces(footer.leaves(index), wanted);
+        let decoded = self
+            .decode_columns(footer, index, frame, block)
+            .and_then(|_| block.layout.find_records(&block.columns, &pieces).ok_or((Half::Data, 0, ENDS)));
+        broken(footer, index, block, decoded)
+    }
+
+    /// The columns; and the sum of all lines, where it is to be proven.
+    fn decode_columns(
+        &mut self,
+        footer: &Footer,
+        index: usize,
+        frame: &[u8],
+        block: &mut Block,
+    ) -> Result<Option<u32>, Broken> {
+        let entry = &footer.blocks()[index];
+        let side = Side::for_columns(entry, frame).map_err(|damage| (Half::Side, 0, damage))?;
+        block.columns = side
+            .columns(footer, index, entry, &mut self.zstd, &mut self.columns)
+            .map_err(|damage| (Half::Side, 0, damage))?;
+        Ok((!self.is_quick).then_some(side.raw_sum))
+    }
+
+    /// Decompresses the lines of some leaves of a block, which lie one behind the other.
+    fn decode_lines(
+        &mut self,
+        leaves: &[LeafEntry],
+        wanted: LeafSet,
+        mut data: &[u8],
+        block: &mut Block,
+    ) -> Result<(), Broken> {
+        let data_bytes: usize = wanted.iter().map(|leaf| leaves[leaf].data_bytes as usize).sum();
+        if data.len() != data_bytes {
+            return Err((Half::Data, 0, Damage::Length { got: data.len(), expected: data_bytes }));
         }
-        lines.map_err(|damage| broken(Half::Data, damage))
+        let raw_bytes: usize = wanted.iter().map(|leaf| leaves[leaf].raw_bytes as usize).sum();
+        if raw_bytes > SEGMENT_BLOCK_BYTES_MAX {
+            return Err((Half::Data, 0, Damage::Contradiction("it is larger than a block can be")));
+        }
+        if block.arena.len() < raw_bytes {
+            block.arena.resize(raw_bytes, 0);
+        }
+        block.arena_bytes = 0;
+        for leaf in wanted.iter().map(|leaf| &leaves[leaf]) {
+            let (frame, rest) = data.split_at(leaf.data_bytes as usize);
+            data = rest;
+            if crc32c::crc32c(frame) != leaf.data_sum {
+                return Err((Half::Data, leaf.at, Damage::Sum));
+            }
+            let to = block.arena_bytes + leaf.raw_bytes as usize;
+            decompress_into(&mut self.zstd, frame, &mut block.arena[block.arena_bytes..to])
+                .map_err(|why| (Half::Data, leaf.at, Damage::Zstd(why)))?;
+            block.arena_bytes = to;
+        }
+        Ok(())
     }
 }
 
-/// Decompresses the lines of a block, and proves them where there is a sum; their number of bytes is that of the
-/// footer.
-fn lines(
-    entry: &BlockEntry,
-    data: &[u8],
-    raw_sum: Option<u32>,
-    zstd: &mut DCtx<'static>,
-    arena: &mut Vec<u8>,
-) -> Result<(), Damage> {
-    if entry.raw_bytes() > SEGMENT_BLOCK_BYTES_MAX {
-        return Err(Damage::Contradiction("it is larger than a block can be"));
-    }
-    if crc32c::crc32c(data) != entry.data_sum {
-        return Err(Damage::Sum);
-    }
-    decompress(zstd, data, entry.raw_bytes(), arena).map_err(Damage::Zstd)?;
-    if raw_sum.is_none_or(|sum| crc32c::crc32c(arena) == sum) { Ok(()) } else { Err(Damage::Sum) }
+/// Which half of a block is damaged, where within it, and how.
+type Broken = (Half, u32, Damage);
+
+const ENDS: Damage = Damage::Contradiction("a line does not end where it should");
+
+/// The leaves of a block, as they are laid out.
+fn pieces(leaves: &[LeafEntry], wanted: LeafSet) -> Vec<Piece> {
+    let piece = |(number, leaf): (usize, &LeafEntry)| Piece {
+        is_there: wanted.has(number),
+        raw_bytes: leaf.raw_bytes,
+        records: leaf.records,
+    };
+    leaves.iter().enumerate().map(piece).collect()
+}
+
+/// What decoding came to; a block that is broken holds nothing.
+fn broken(
+    footer: &Footer,
+    index: usize,
+    block: &mut Block,
+    decoded: Result<(), Broken>,
+) -> Result<(), SegmentError> {
+    decoded.map_err(|(half, at, damage)| {
+        *block = Block::new();
+        let entry = &footer.blocks()[index];
+        let start = if half == Half::Data { entry.offset } else { entry.side_range().start };
+        SegmentError::Block { index, offset: start + u64::from(at), half, damage }
+    })
 }

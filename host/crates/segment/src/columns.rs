@@ -6,6 +6,7 @@ use weir_record::RecordId;
 use weir_record::codec::{CodecError, Reader, put_varint};
 use weir_record::limits::RECORD_BYTES_MAX;
 
+use crate::group::places;
 use crate::ids;
 use crate::level::LEVELS;
 use crate::section::Numbers;
@@ -40,6 +41,8 @@ pub struct Columns {
     /// Per record the group in which its line lies; empty when lines lie in the order of the ids.
     pub(crate) groups: Vec<u8>,
     pub(crate) levels: [u32; LEVELS],
+    /// The level of each record, in the order of the lines; of versions 1 and 2 none.
+    pub(crate) line_levels: Vec<u8>,
 }
 
 /// What columns are checked against.
@@ -89,6 +92,12 @@ impl Columns {
         self.levels
     }
 
+    /// The level of each record, as a number of [`Level`](crate::Level); `None` in versions 1 and 2, which do not tell.
+    pub fn record_levels(&self) -> Option<Vec<u8>> {
+        let levels = lines(&self.groups, self.line_levels.len()).map(|line| self.line_levels[line]);
+        (!self.line_levels.is_empty()).then(|| levels.collect())
+    }
+
     /// Empties all columns and keeps their memory.
     pub(crate) fn clear(&mut self) {
         self.ids.clear();
@@ -98,12 +107,22 @@ impl Columns {
         self.stream_bytes.clear();
         self.groups.clear();
         self.levels = [0; LEVELS];
+        self.line_levels.clear();
+    }
+
+    /// Which record each line is: their places in the order of the ids, group by group; replaces what `order` holds.
+    pub(crate) fn order_into(&self, order: &mut Vec<u32>) {
+        order.clear();
+        order.resize(self.ids.len(), 0);
+        let lines = lines(&self.groups, order.len());
+        (0..).zip(lines).for_each(|(index, line)| order[line] = index);
     }
 
     /// Appends: ids (see [`ids::encode`]); v run count and per run v stream, v records; the same of origins;
     /// u8 whether the lines tell the lengths (0 or 1); if 0 per record v length, if 1 and more than one stream occurs
     /// per stream, in ascending order, v payload bytes; u8 grouped (0 or 1) and, if 1, per record u8 group; per
-    /// level v records. Version 1 has no byte for the lengths, which always follow.
+    /// level v records; per record, in the order of the lines, u8 level. Version 1 has no byte for the lengths, which
+    /// always follow; it and version 2 have no level per record.
     pub(crate) fn encode(&self, lines_tell: bool, out: &mut Vec<u8>) {
         ids::encode(out, &self.ids);
         for runs in [&self.streams, &self.origins] {
@@ -127,6 +146,7 @@ impl Columns {
         out.push(u8::from(!self.groups.is_empty()));
         out.extend_from_slice(&self.groups);
         self.levels.iter().for_each(|&count| put_varint(out, u64::from(count)));
+        out.extend_from_slice(&self.line_levels);
     }
 
     /// Reads columns that fill `bytes`. `Ok(None)` when they contradict the bounds or each other.
@@ -157,11 +177,39 @@ impl Columns {
         for count in &mut levels {
             *count = reader.bounded("records of a level", bounds.records)? as u32;
         }
+        let line_levels = reader.take(if bounds.version > 2 { bounds.records } else { 0 }, "levels")?;
+        let mut told = [0; 256];
+        for &level in line_levels {
+            told[usize::from(level)] += 1;
+        }
         reader.finish()?;
-        let leveled: u32 = levels.iter().sum();
-        let columns = Columns { ids, streams, origins, lengths, stream_bytes, groups, levels };
-        Ok((leveled as usize == bounds.records).then_some(columns))
+        let leveled = levels.iter().sum::<u32>() as usize == bounds.records
+            && (line_levels.is_empty() || told[..LEVELS] == levels);
+        let columns = Columns {
+            ids,
+            streams,
+            origins,
+            lengths,
+            stream_bytes,
+            groups,
+            levels,
+            line_levels: line_levels.to_vec(),
+        };
+        Ok(leveled.then_some(columns))
     }
+}
+
+/// The place among the lines of each record, in the order of the ids.
+fn lines(groups: &[u8], records: usize) -> impl Iterator<Item = usize> {
+    let mut next = places(groups);
+    (0..records).map(move |index| match groups.get(index) {
+        None => index,
+        Some(&group) => {
+            let place = &mut next[usize::from(group)];
+            *place += 1;
+            *place as usize - 1
+        }
+    })
 }
 
 /// Payload bytes of each stream that occurs, in the order of their numbers.
@@ -236,10 +284,12 @@ mod tests {
                 push_run(&mut columns.origins, index as u32 % 2);
             }
             if grouped { columns.groups = (0..records).map(|index| index as u8).collect(); }
-            columns.levels[0] = records as u32;
+            columns.levels[0] = records as u32 - records as u32 / 3;
+            columns.levels[2] = records as u32 / 3;
+            columns.line_levels = (1..=records).map(|index| if index % 3 == 0 { 2 } else { 0 }).collect();
             let raw_bytes = columns.lengths.iter().map(|&length| length as usize + 1).sum();
             let (streams, origins) = (Numbers::Same(12), Numbers::Same(2));
-            let bounds = Bounds { version: 2, records, raw_bytes, streams: &streams, origins: &origins };
+            let bounds = Bounds { version: 3, records, raw_bytes, streams: &streams, origins: &origins };
             let mut bytes = Vec::new();
             columns.encode(lines_tell, &mut bytes);
             let sums = columns.stream_bytes();

@@ -8,8 +8,8 @@ use core::ops::Range;
 use weir_record::Stream;
 use weir_record::codec::encode_stream;
 use weir_record::limits::{
-    SEGMENT_BLOCKS_MAX, SEGMENT_ORIGINS_MAX, SEGMENT_PAYLOAD_BYTES_MAX, SEGMENT_SECTION_STREAMS_MAX,
-    SEGMENT_SECTIONS_MAX, SEGMENT_STREAM_BYTES_MAX, SEGMENT_STREAMS_MAX,
+    SEGMENT_BLOCKS_MAX, SEGMENT_LEAVES_MAX, SEGMENT_ORIGINS_MAX, SEGMENT_PAYLOAD_BYTES_MAX,
+    SEGMENT_SECTION_STREAMS_MAX, SEGMENT_SECTIONS_MAX, SEGMENT_STREAM_BYTES_MAX, SEGMENT_STREAMS_MAX,
 };
 use zstd::zstd_safe::CCtx;
 
@@ -56,6 +56,7 @@ impl Concat {
             lineage,
             sections: Vec::new(),
             blocks: Vec::new(),
+            leaves: Vec::new(),
             parts: Vec::new(),
             file_bytes: 0,
             digest: 0,
@@ -68,6 +69,7 @@ impl Concat {
         let fits = footer.sections.len() <= SEGMENT_SECTIONS_MAX
             && listed <= SEGMENT_SECTION_STREAMS_MAX
             && footer.blocks.len() <= SEGMENT_BLOCKS_MAX
+            && footer.leaves.len() <= SEGMENT_LEAVES_MAX
             && footer.payload_bytes <= SEGMENT_PAYLOAD_BYTES_MAX;
         if fits { Ok(Concat { footer, offset }) } else { Err(WriteError::Full) }
     }
@@ -82,20 +84,15 @@ impl Concat {
     pub fn check_block(input: &Footer, index: usize, bytes: &[u8]) -> Result<(), SegmentError> {
         let entry = &input.blocks()[index];
         let (data, side) = bytes.split_at((entry.data_bytes as usize).min(bytes.len()));
-        for (half, bytes, expected, sum, offset) in [
-            (Half::Data, data, entry.data_bytes, entry.data_sum, entry.offset),
-            (Half::Side, side, entry.side_bytes, entry.side_sum, entry.side_range().start),
-        ] {
-            let damage = if bytes.len() != expected as usize {
-                Damage::Length { got: bytes.len(), expected: expected as usize }
-            } else if crc32c::crc32c(bytes) == sum {
-                continue;
-            } else {
-                Damage::Sum
-            };
-            return Err(SegmentError::Block { index, offset, half, damage });
+        let broken = |half, offset, damage| Err(SegmentError::Block { index, offset, half, damage });
+        for leaf in input.leaves(index) {
+            let frame = data.get(leaf.range()).unwrap_or(&[]);
+            let offset = entry.offset + u64::from(leaf.at);
+            check(frame, leaf.data_bytes, leaf.data_sum)
+                .or_else(|damage| broken(Half::Data, offset, damage))?;
         }
-        Ok(())
+        check(side, entry.side_bytes, entry.side_sum)
+            .or_else(|damage| broken(Half::Side, entry.side_range().start, damage))
     }
 
     /// Appends the footer, which belongs behind what was copied.
@@ -105,6 +102,14 @@ impl Concat {
         self.footer.encode(self.offset, FOOTER_LEVEL, &mut zstd, out)?;
         Ok(self.footer)
     }
+}
+
+/// Whether bytes are those of a frame.
+fn check(bytes: &[u8], expected: u32, sum: u32) -> Result<(), Damage> {
+    if bytes.len() != expected as usize {
+        return Err(Damage::Length { got: bytes.len(), expected: expected as usize });
+    }
+    if crc32c::crc32c(bytes) == sum { Ok(()) } else { Err(Damage::Sum) }
 }
 
 /// All streams, each once, and their numbers.
@@ -146,6 +151,8 @@ fn add(footer: &mut Footer, input: &Footer, numbers: &BTreeMap<Stream, u32>, off
         footer.lineage.partition_point(|origin| origin.name < name) as u32
     };
     let first = footer.blocks.len();
+    let first_leaf = footer.leaves.len() as u32;
+    footer.leaves.extend_from_slice(&input.leaves);
     let renumbered = |of: &Numbers, number: &dyn Fn(u32) -> u32| {
         Numbers::Each((0..of.len() as u32).map(|own| number(of.of(own))).collect())
     };
@@ -159,6 +166,7 @@ fn add(footer: &mut Footer, input: &Footer, numbers: &BTreeMap<Stream, u32>, off
     for block in &input.blocks {
         let mut block = *block;
         block.offset += *offset;
+        block.leaves.0 += first_leaf;
         footer.blocks.push(block);
     }
     for part in &input.parts {

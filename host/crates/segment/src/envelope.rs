@@ -22,7 +22,7 @@ pub const FOOTER_MAGIC: u32 = 0x184d_2a59;
 /// Length of the tail: the last bytes of every segment, within the footer frame.
 pub const TAIL_BYTES: usize = 32;
 /// The version that this crate writes; it reads all from 1 on.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 const TAIL_MAGIC: [u8; 4] = [0x8e, b's', b'e', b'g'];
 
 /// Appends a skippable frame of several pieces.
@@ -57,7 +57,7 @@ pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
 /// | 4 | 4 | the same, decompressed |
 /// | 8 | 8 | length of the file |
 /// | 16 | 4 | footer sum: CRC-32C of the footer frame up to the tail, its header included |
-/// | 20 | 4 | version, 1 or 2 |
+/// | 20 | 4 | version, 1 to 3 |
 /// | 24 | 4 | tail sum: CRC-32C of the 24 bytes before |
 /// | 28 | 4 | magic: `8e` and `seg` |
 ///
@@ -136,6 +136,16 @@ pub(crate) fn decompress(
     if bytes == raw_bytes { Ok(()) } else { Err(alloc::format!("{bytes} bytes instead of {raw_bytes}")) }
 }
 
+/// The same where all of `raw` is to be filled. After an error it holds anything.
+pub(crate) fn decompress_into(
+    context: &mut DCtx<'static>,
+    frame: &[u8],
+    raw: &mut [u8],
+) -> Result<(), String> {
+    let bytes = context.decompress(raw, frame).map_err(reason)?;
+    if bytes == raw.len() { Ok(()) } else { Err(alloc::format!("{bytes} bytes instead of {}", raw.len())) }
+}
+
 fn reason(code: usize) -> String {
     zstd_safe::get_error_name(code).to_string()
 }
@@ -161,9 +171,9 @@ mod tests {
             assert!(Tail::read(&changed).is_err(), "{bit}");
         }
         let mut later = bytes;
-        later[20] = 3;
+        later[20] = 4;
         let sum = crc32c::crc32c(&later[..24]).to_le_bytes();
         later[24..28].copy_from_slice(&sum);
-        assert_eq!(Tail::read(&later), Err(SegmentError::Version(3)));
+        assert_eq!(Tail::read(&later), Err(SegmentError::Version(4)));
     }
 }

@@ -11,11 +11,12 @@ use weir_record::limits::{
 use weir_record::{RecordId, Stream};
 use zstd::zstd_safe::{CCtx, DCtx};
 
-use crate::directory::{self, BlockEntry, PartEntry};
+use crate::directory::{self, BlockEntry, Directory, PartEntry};
 use crate::envelope::{
     FOOTER_MAGIC, FRAME_HEADER_BYTES, TAIL_BYTES, Tail, VERSION, compress, decompress, frame_body,
 };
 use crate::error::{Damage, SegmentError, WriteError};
+use crate::leaf::LeafEntry;
 use crate::level::LEVELS;
 use crate::lineage::{self, Origin};
 use crate::name::SegmentName;
@@ -35,6 +36,7 @@ pub struct Footer {
     pub(crate) lineage: Vec<Origin>,
     pub(crate) sections: Vec<Section>,
     pub(crate) blocks: Vec<BlockEntry>,
+    pub(crate) leaves: Vec<LeafEntry>,
     pub(crate) parts: Vec<PartEntry>,
     pub(crate) file_bytes: u64,
     pub(crate) digest: u64,
@@ -121,7 +123,7 @@ impl Footer {
         }
         lineage::encode(&mut raw, &self.lineage);
         section::encode(&mut raw, &self.sections);
-        directory::encode(&mut raw, &self.blocks, &self.parts);
+        directory::encode(&mut raw, &self.blocks, &self.leaves, &self.parts);
         assert!(raw.len() <= SEGMENT_FOOTER_BYTES_MAX, "the limits of a segment bound its footer");
 
         let (mut packed, mut scratch) = (Vec::new(), Vec::new());
@@ -170,7 +172,8 @@ impl Footer {
             let Some(read) = section::read(reader, streams_len, origins)? else { return Ok(None) };
             sections = Some(read);
         }
-        let Some((blocks, parts, end)) = directory::read(reader, version)? else { return Ok(None) };
+        let Some(directory) = directory::read(reader, version)? else { return Ok(None) };
+        let Directory { blocks, leaves, parts, end } = directory;
         let sections =
             sections.unwrap_or_else(|| alloc::vec![Section::only(blocks.len(), streams_len, origins)]);
         reader.finish()?;
@@ -195,6 +198,7 @@ impl Footer {
             lineage,
             sections,
             blocks,
+            leaves,
             parts,
             file_bytes: 0,
             digest: 0,
@@ -255,6 +259,14 @@ impl Footer {
         &self.blocks
     }
 
+    /// The leaves of a block, at least one.
+    ///
+    /// # Panics
+    /// When there is no such block: a programming error.
+    pub fn leaves(&self, block: usize) -> &[LeafEntry] {
+        &self.leaves[self.blocks[block].leaves()]
+    }
+
     /// The parts of the filter over the whole segment; each block is covered by exactly one.
     pub fn parts(&self) -> &[PartEntry] {
         &self.parts
@@ -312,7 +324,11 @@ mod tests {
     use crate::block::{Block, Decoder};
     use alloc::vec;
 
-    const FIXTURES: [&[u8]; 2] = [include_bytes!("../fixtures/v1.zst"), include_bytes!("../fixtures/v2.zst")];
+    const FIXTURES: [&[u8]; 3] = [
+        include_bytes!("../fixtures/v1.zst"),
+        include_bytes!("../fixtures/v2.zst"),
+        include_bytes!("../fixtures/v3.zst"),
+    ];
 
     /// A fixture's footer, decompressed, its version, and where its frame begins.
     fn raw(fixture: &[u8]) -> (Vec<u8>, u32, usize) {
@@ -368,7 +384,7 @@ mod tests {
     /// Records are of a stream: a number of one that is not there must not come out of a block.
     #[test]
     fn a_footer_without_streams_is_refused() {
-        let (raw, version, offset) = raw(FIXTURES[1]);
+        let (raw, version, offset) = raw(FIXTURES[2]);
         let (mut footer, _) = Footer::read(&raw, version).unwrap().unwrap();
         footer.streams.clear();
         footer.sections = vec![Section::only(footer.blocks.len(), 0, footer.lineage.len())];

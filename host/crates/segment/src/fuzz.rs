@@ -9,11 +9,12 @@ use alloc::vec::Vec;
 use weir_record::codec::Reader;
 use zstd::zstd_safe::{CCtx, DCtx};
 
-use crate::block::{Block, Decoder, Side, block_filter, part_filter};
+use crate::block::{Block, Decoder, Side};
 use crate::columns::{Bounds, Columns};
 use crate::concat::Concat;
 use crate::envelope::{FRAME_HEADER_BYTES, TAIL_BYTES, Tail, VERSION, decompress};
 use crate::filter::Filter;
+use crate::filters::{leaf_filters, part_filter};
 use crate::footer::{Footer, Opened};
 use crate::pages::PagedFilter;
 use crate::section::{Numbers, of_block};
@@ -21,10 +22,10 @@ use crate::section::{Numbers, of_block};
 /// Bytes before the columns in the input of [`block`].
 const BLOCK_HEAD: usize = 8;
 
-/// A footer, decompressed, behind a byte whose lowest bit is its version less 1.
+/// A footer, decompressed, behind a byte that is its version less 1, modulo 3.
 pub fn footer(input: &[u8]) {
     let Some((&version, raw)) = input.split_first() else { return };
-    let version = 1 + u32::from(version & 1);
+    let version = 1 + u32::from(version % 3);
     let Ok(Some((mut footer, end))) = Footer::read(raw, version) else { return };
     assert!(!footer.streams.is_empty() && !footer.lineage.is_empty() && !footer.blocks.is_empty());
     assert!(footer.lineage.windows(2).all(|pair| pair[0].name < pair[1].name));
@@ -45,7 +46,7 @@ pub fn footer(input: &[u8]) {
         for index in (0..footer.blocks.len()).take(3) {
             assert!(of_block(&footer.sections, index).is_some());
             assert!(decoder.block(&footer, index, raw, &mut Block::new()).is_err());
-            assert!(block_filter(&footer, index, raw).is_err());
+            assert!(leaf_filters(&footer, index, raw).is_err());
         }
     }
     for index in (0..footer.parts.len()).take(3) {
@@ -62,7 +63,7 @@ pub fn footer(input: &[u8]) {
     }
 }
 
-/// A block: version less 1 (lowest bit), numbers of streams and origins (u8 each), how these are numbered (u8, two
+/// A block: version less 1 (modulo 3), numbers of streams and origins (u8 each), how these are numbered (u8, two
 /// bits), records (2, little-endian), bytes of its columns (2), the columns, the lines.
 pub fn block(input: &[u8]) {
     let Some((head, rest)) = input.split_first_chunk::<BLOCK_HEAD>() else { return };
@@ -74,7 +75,7 @@ pub fn block(input: &[u8]) {
         if reversed { Numbers::Each((0..count).rev().collect()) } else { Numbers::Same(count) }
     };
     let (streams, origins) = (numbers(head[1], head[3] & 1 > 0), numbers(head[2], head[3] & 2 > 0));
-    let version = 1 + u32::from(head[0] & 1);
+    let version = 1 + u32::from(head[0] % 3);
     let bounds = Bounds { version, records, raw_bytes: lines.len(), streams: &streams, origins: &origins };
     let Ok(Some(columns)) = Columns::read(raw, bounds) else { return };
     assert!(columns.ids().len() == records && columns.ids().is_sorted());
@@ -88,10 +89,8 @@ pub fn block(input: &[u8]) {
     let Some(block) = Block::of(columns, lines.to_vec()) else { return };
     let read: usize = block.records().map(|record| record.payload.len() + 1).sum();
     assert_eq!(read, lines.len(), "every line is a record's");
-    let mut order = Vec::new();
-    block.arena_order(&mut order);
-    let starts: Vec<u32> = order.iter().map(|&record| block.starts()[record as usize]).collect();
-    assert!(starts.is_sorted() && starts.len() == records);
+    assert!(block.ends().is_sorted() && block.ends().len() == records);
+    assert!(block.is_in_order() && block.order().is_empty() || block.order().len() == records);
 }
 
 /// A filter: of version 1; or of version 2 as the footer has it, and behind that its pages.
@@ -138,7 +137,11 @@ pub fn inputs(file: &[u8]) -> Option<[Vec<Vec<u8>>; 3]> {
         let (mut columns, mut lines) = (Vec::new(), Vec::new());
         side.raw_columns(&mut zstd, &mut columns).ok()?;
         let data = bytes(entry.offset..entry.side_range().start)?;
-        decompress(&mut zstd, data, entry.raw_bytes(), &mut lines).ok()?;
+        for leaf in footer.leaves(index) {
+            let mut raw = Vec::new();
+            decompress(&mut zstd, data.get(leaf.range())?, leaf.raw_bytes as usize, &mut raw).ok()?;
+            lines.append(&mut raw);
+        }
         let mut block = alloc::vec![
             (tail.version - 1) as u8,
             section.streams.len() as u8,
@@ -150,15 +153,17 @@ pub fn inputs(file: &[u8]) -> Option<[Vec<Vec<u8>>; 3]> {
         block.extend_from_slice(&columns);
         block.extend_from_slice(&lines);
         blocks.push(block);
-        let mut filter = Vec::new();
-        if let crate::directory::FilterEntry::Paged(paged) = &entry.filter {
-            paged.encode(&mut filter);
-            filter.extend_from_slice(bytes(entry.filter_range())?);
-        } else {
+        for leaf in footer.leaves(index) {
             let body = bytes(entry.side_range())?.get(FRAME_HEADER_BYTES + crate::pending::HEAD..)?;
-            filter.extend_from_slice(body);
+            let mut filter = Vec::new();
+            if let crate::directory::FilterEntry::Paged(paged) = &leaf.filter {
+                paged.encode(&mut filter);
+                filter.extend_from_slice(body.get(leaf.filter_range())?);
+            } else {
+                filter.extend_from_slice(body);
+            }
+            filters.push(filter);
         }
-        filters.push(filter);
     }
     Some([alloc::vec![raw], blocks, filters])
 }

@@ -19,9 +19,9 @@ use crate::fuse::{Builder, Shape};
 /// Bytes of a page.
 pub(crate) const PAGE_BYTES: usize = 4096;
 const SUM_BYTES: usize = 4;
-/// Width of the fingerprints of a block: one word in 64 is wrongly found in a block whose part has it.
-pub(crate) const BLOCK_WIDTH: u8 = 6;
-/// Width of the fingerprints of a part: one absent word in 16 is looked for in the filters of its blocks.
+/// Width of the fingerprints of a leaf: one word in 128 is wrongly found in a leaf whose part has it.
+pub(crate) const LEAF_WIDTH: u8 = 7;
+/// Width of the fingerprints of a part: one absent word in 16 is looked for in the filters of its leaves.
 pub(crate) const PART_WIDTH: u8 = 4;
 
 /// How a filter of version 2 is asked: all of it but the fingerprints, which lie in pages.

@@ -3,9 +3,10 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::block::{Block, Decoder, part_filter};
+use crate::block::{Block, Decoder};
 use crate::directory::BlockEntry;
 use crate::error::{Damage, Half, SegmentError};
+use crate::filters::{leaf_filters, part_filter};
 use crate::footer::Footer;
 use crate::lineage::{DigestBuilder, StreamDigest};
 use crate::token::{hash_at, is_filtered, words};
@@ -37,7 +38,7 @@ impl<'a> Verifier<'a> {
     }
 
     /// Checks the next block, of the bytes of [`BlockEntry::range`]: sums, columns, lines, and that its
-    /// filter has every word. Levels are a guess of the time of writing and not checked.
+    /// filters have every word. Levels are a guess of the time of writing and not checked.
     ///
     /// # Panics
     /// When all blocks have been checked: a programming error.
@@ -54,21 +55,26 @@ impl<'a> Verifier<'a> {
     }
 
     fn judge(&mut self, index: usize, entry: &BlockEntry, bytes: &[u8]) -> Result<(), SegmentError> {
-        let filter = crate::block::block_filter(self.footer, index, &bytes[entry.data_bytes as usize..])?;
-        let mut all_found = true;
+        let filters = leaf_filters(self.footer, index, &bytes[entry.data_bytes as usize..])?;
         for record in self.block.records() {
             let digest = &mut self.digests[record.origin as usize];
             digest.add(record.id, &self.streams[record.stream as usize], record.payload);
-            let mut found = words(record.payload)
-                .filter(|&(start, end)| is_filtered(&record.payload[start..end]))
-                .map(|(start, end)| hash_at(record.payload, start, end));
+        }
+        let mut all_found = true;
+        let mut end = 0;
+        for (leaf, filter) in self.footer.leaves(index).iter().zip(filters) {
+            let lines = &self.block.arena()[end..end + leaf.raw_bytes as usize];
+            end += lines.len();
+            let mut found = words(lines)
+                .filter(|&(start, end)| is_filtered(&lines[start..end]))
+                .map(|(start, end)| hash_at(lines, start, end));
             all_found &= found.all(|hash| filter.may_contain_hash(hash));
         }
         if all_found {
             return Ok(());
         }
         let offset = entry.side_range().start;
-        let damage = Damage::Contradiction("its filter lacks a word");
+        let damage = Damage::Contradiction("a filter lacks a word");
         Err(SegmentError::Block { index, offset, half: Half::Side, damage })
     }
 

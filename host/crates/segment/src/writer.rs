@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use weir_record::codec::encode_stream;
 use weir_record::limits::{
     RECORD_BYTES_MAX, SEGMENT_BLOCK_BYTES_DEFAULT, SEGMENT_BLOCK_BYTES_MAX, SEGMENT_BLOCK_BYTES_MIN,
-    SEGMENT_BLOCKS_MAX, SEGMENT_FILTER_PART_BYTES, SEGMENT_FILTER_PART_WORDS, SEGMENT_ORIGINS_MAX,
+    SEGMENT_BLOCK_LEAVES_MAX, SEGMENT_BLOCKS_MAX, SEGMENT_FILTER_PART_BYTES, SEGMENT_FILTER_PART_WORDS,
+    SEGMENT_LEAF_BYTES_DEFAULT, SEGMENT_LEAF_BYTES_MIN, SEGMENT_LEAVES_MAX, SEGMENT_ORIGINS_MAX,
     SEGMENT_PAYLOAD_BYTES_MAX, SEGMENT_STREAM_BYTES_MAX, SEGMENT_STREAMS_MAX,
 };
 use weir_record::{RecordId, Stream};
@@ -17,6 +18,7 @@ use crate::envelope::{PART_MAGIC, VERSION, put_frame};
 use crate::error::WriteError;
 use crate::footer::Footer;
 use crate::fuse::Builder;
+use crate::leaf::LeafEntry;
 use crate::level::LEVELS;
 use crate::lineage::{DigestBuilder, Origin, OriginFlags, OriginName, StreamDigest};
 use crate::pages::{PART_WIDTH, PagedFilter};
@@ -41,15 +43,22 @@ pub enum Grouping {
 pub struct WriterOptions {
     /// Level of zstd, 1 to 19.
     pub level: i32,
-    /// Raw bytes of a block, 1 KiB to 1 MiB; below 256 KiB frames become many and dense they are not.
+    /// Raw bytes of a block, 1 KiB to 4 MiB.
     pub block_bytes: usize,
+    /// Raw bytes at which its lines are cut into leaves, from 128 on; below 128 KiB dense they are not.
+    pub leaf_bytes: usize,
     /// Order of the lines.
     pub grouping: Grouping,
 }
 
 impl Default for WriterOptions {
     fn default() -> WriterOptions {
-        WriterOptions { level: 1, block_bytes: SEGMENT_BLOCK_BYTES_DEFAULT, grouping: Grouping::default() }
+        WriterOptions {
+            level: 1,
+            block_bytes: SEGMENT_BLOCK_BYTES_DEFAULT,
+            leaf_bytes: SEGMENT_LEAF_BYTES_DEFAULT,
+            grouping: Grouping::default(),
+        }
     }
 }
 
@@ -64,8 +73,9 @@ pub struct Writer {
     origins: Vec<(OriginName, OriginFlags, DigestBuilder)>,
     pending: Pending,
     blocks: Vec<BlockEntry>,
+    leaves: Vec<LeafEntry>,
     parts: Vec<PartEntry>,
-    /// Words of the blocks since the last part, each as often as there are blocks that have it.
+    /// Words of the blocks since the last part, each as often as there are leaves that have it.
     part_words: Vec<u64>,
     distinct: Distinct,
     filters: Builder,
@@ -91,6 +101,9 @@ impl Writer {
         if !(SEGMENT_BLOCK_BYTES_MIN..=SEGMENT_BLOCK_BYTES_MAX).contains(&options.block_bytes) {
             return Err(WriteError::Options("the size of a block"));
         }
+        if options.leaf_bytes < SEGMENT_LEAF_BYTES_MIN {
+            return Err(WriteError::Options("the size of a leaf"));
+        }
         let sorted = origins.windows(2).all(|pair| pair[0].0 < pair[1].0);
         if !sorted || !(1..=SEGMENT_ORIGINS_MAX).contains(&origins.len()) {
             return Err(WriteError::Origins);
@@ -105,6 +118,7 @@ impl Writer {
             origins: origins.iter().map(|&(name, flags)| (name, flags, DigestBuilder::default())).collect(),
             pending: Pending::new(),
             blocks: Vec::new(),
+            leaves: Vec::new(),
             parts: Vec::new(),
             part_words: Vec::new(),
             distinct: Distinct::default(),
@@ -166,6 +180,7 @@ impl Writer {
         // The last block is the one that `finish` flushes.
         if self.payload_bytes + payload.len() as u64 > SEGMENT_PAYLOAD_BYTES_MAX
             || full && self.blocks.len() + 1 >= SEGMENT_BLOCKS_MAX
+            || full && self.leaves.len() + 2 * SEGMENT_BLOCK_LEAVES_MAX > SEGMENT_LEAVES_MAX
         {
             return Err(WriteError::Full);
         }
@@ -210,6 +225,7 @@ impl Writer {
             lineage: self.origins.into_iter().map(origin).collect(),
             sections,
             blocks: self.blocks,
+            leaves: self.leaves,
             parts: self.parts,
             file_bytes: 0,
             digest: 0,
@@ -225,12 +241,11 @@ impl Writer {
         for (sum, count) in self.levels.iter_mut().zip(self.pending.levels()) {
             *sum += u64::from(count);
         }
-        let entry =
-            self.pending.flush(self.offset, self.options.level, &mut self.zstd, &mut self.filters, out)?;
+        let Writer { pending, zstd, filters, leaves, .. } = self;
+        let entry = pending.flush(self.offset, self.options, zstd, filters, leaves, out)?;
         self.offset = entry.range().end;
         self.blocks.push(entry);
         self.part_words.extend_from_slice(self.pending.words());
-        self.pending.clear_words();
         self.part_payload_bytes += u64::from(entry.payload_bytes);
         if self.part_payload_bytes >= SEGMENT_FILTER_PART_BYTES
             || self.part_words.len() >= SEGMENT_FILTER_PART_WORDS
@@ -245,7 +260,7 @@ impl Writer {
         let Some(first) = self.blocks.get(blocks.start) else { return };
         let open = FilterEntry::Paged(PagedFilter::Open);
         let mut part = PartEntry { blocks, range: self.offset..self.offset, sum: 0, filter: open };
-        if part.blocks.len() > 1 {
+        if part.blocks.len() > 1 || first.leaves().len() > 1 {
             let at = out.len();
             let mut bytes = Vec::new();
             let words = self.distinct.of(&self.part_words);

@@ -1,20 +1,20 @@
 //! No flipped bit and no lost byte goes unseen, and what is damaged is named.
 
 use weir_segment::error::Half;
-use weir_segment::{SegmentError, WriterOptions};
+use weir_segment::{LeafEntry, SegmentError, WriterOptions};
 
 use crate::corpus::{Row, log_lines, open, slice, verify, write};
 
 fn small() -> (Vec<u8>, Vec<Row>) {
     let rows = log_lines(40, 6).into_iter().map(|row| (row.0, row.1, 0, row.3)).collect::<Vec<_>>();
-    (write(&rows, WriterOptions { block_bytes: 1024, ..WriterOptions::default() }).0, rows)
+    (write(&rows, WriterOptions { block_bytes: 1024, leaf_bytes: 256, ..WriterOptions::default() }).0, rows)
 }
 
 #[test]
 fn every_flipped_bit_is_found_and_its_place_named() {
     let (mut file, _) = small();
     let footer = open(&file).unwrap();
-    assert!(footer.blocks().len() > 2 && footer.parts().len() == 1);
+    assert!(footer.blocks().len() > 2 && footer.leaves(0).len() > 2 && footer.parts().len() == 1);
     assert_eq!(verify(&file), []);
     for bit in 0..file.len() * 8 {
         let at = (bit / 8) as u64;
@@ -26,8 +26,13 @@ fn every_flipped_bit_is_found_and_its_place_named() {
             ([SegmentError::Block { index, offset, half, .. }], Some(block)) => {
                 let entry = &footer.blocks()[block];
                 let in_side = entry.side_range().contains(&at);
-                let expected =
-                    if in_side { (entry.side_range().start, Half::Side) } else { (entry.offset, Half::Data) };
+                let leaf = |leaf: &&LeafEntry| leaf.range().contains(&((at - entry.offset) as usize));
+                let expected = if in_side {
+                    (entry.side_range().start, Half::Side)
+                } else {
+                    let leaf = footer.leaves(block).iter().find(leaf).unwrap();
+                    (entry.offset + u64::from(leaf.at), Half::Data)
+                };
                 *index == block && (*offset, *half) == expected
             }
             ([SegmentError::Part { index: 0, .. }], None) => footer.parts()[0].range.contains(&at),
@@ -81,13 +86,13 @@ fn damage_in_one_block_leaves_the_origins_of_others_alone() {
 fn bytes_of_a_later_version_are_named_as_such() {
     let (mut file, _) = small();
     let at = file.len() - 12;
-    file[at] = 3;
+    file[at] = 4;
     let sum = crc32c::crc32c(&file[file.len() - 32..file.len() - 8]).to_le_bytes();
     let end = file.len();
     file[end - 8..end - 4].copy_from_slice(&sum);
     let error = open(&file).unwrap_err();
-    assert_eq!(error, SegmentError::Version(3));
-    assert_eq!(error.to_string(), "segment version 3, this program reads versions up to 2");
+    assert_eq!(error, SegmentError::Version(4));
+    assert_eq!(error.to_string(), "segment version 4, this program reads versions up to 3");
 }
 
 #[test]
@@ -100,7 +105,7 @@ fn a_damaged_filter_costs_no_record() {
     // The filter follows the frame's header and the head of the side frame.
     let at = entry.side_range().start as usize + 8 + 40 + 20;
     file[at] ^= 1;
-    assert!(weir_segment::block::block_filter(&footer, 0, slice(&file, entry.side_range())).is_err());
+    assert!(weir_segment::filters::leaf_filters(&footer, 0, slice(&file, entry.side_range())).is_err());
     decoder.columns(&footer, 0, slice(&file, entry.side_range())).unwrap();
     decoder.block(&footer, 0, slice(&file, entry.range()), &mut block).unwrap();
     let read: Vec<_> = block.records().map(|record| record.payload.to_vec()).collect();

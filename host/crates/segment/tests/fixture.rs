@@ -6,14 +6,19 @@ use crate::corpus::{log_lines, open, rows, unit, verify, write};
 
 const V1: &[u8] = include_bytes!("../fixtures/v1.zst");
 const V2: &[u8] = include_bytes!("../fixtures/v2.zst");
+const V3: &[u8] = include_bytes!("../fixtures/v3.zst");
 
 #[test]
 fn segments_of_all_versions_are_read() {
     if std::env::var_os("WEIR_NEW_FIXTURE").is_some() {
-        let options =
-            WriterOptions { block_bytes: 32_768, grouping: Grouping::Shape, ..WriterOptions::default() };
+        let options = WriterOptions {
+            block_bytes: 32_768,
+            leaf_bytes: 8192,
+            grouping: Grouping::Shape,
+            ..WriterOptions::default()
+        };
         let (file, _) = write(&log_lines(1200, 42), options);
-        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/v2.zst"), file).unwrap();
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/v3.zst"), file).unwrap();
     }
     let expected = rows(V1, &open(V1).unwrap()).unwrap();
     assert!(expected.is_sorted_by_key(|row| row.0));
@@ -22,7 +27,7 @@ fn segments_of_all_versions_are_read() {
         "{:?}",
         String::from_utf8_lossy(&expected[0].3)
     );
-    for (version, file) in [(1, V1), (2, V2)] {
+    for (version, file) in [(1, V1), (2, V2), (3, V3)] {
         let footer = open(file).unwrap();
         assert_eq!(verify(file), []);
         assert_eq!((footer.version(), footer.unit()), (version, &unit()));

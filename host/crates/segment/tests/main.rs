@@ -6,4 +6,5 @@ mod concat;
 mod corpus;
 mod damage;
 mod fixture;
+mod leaves;
 mod round_trip;

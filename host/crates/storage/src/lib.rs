@@ -38,5 +38,5 @@ pub use ingest_snapshot::IngestSnapshot;
 pub use key_file::{KeyFile, KeyFileError};
 pub use seal::{Moment, OriginsDir, SealError, Sealed, UnitRules};
 pub use sealer::{Sealer, SealerError};
-pub use segment_file::{FilterOf, SegmentFile, SegmentFileError, StreamSum};
+pub use segment_file::{SegmentFile, SegmentFileError, StreamSum};
 pub use store::{Store, StoreError, StoreOptions, StoreRecovery, StoreSnapshot, StoredSegment};

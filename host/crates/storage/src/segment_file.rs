@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use weir_record::Stream;
-use weir_segment::{BlockEntry, Footer, Opened, PartEntry, SegmentError};
+use weir_segment::{BlockEntry, Footer, LeafSet, Opened, PartEntry, SegmentError};
 
 use crate::disk::{Disk, DiskFile};
 
 mod asking;
 mod stream_sum;
 
-pub use asking::{Ask, FilterOf};
+pub use asking::Ask;
 pub use stream_sum::StreamSum;
 
 /// Bytes that are read from the end of a file at first: most footers fit.
@@ -140,7 +140,26 @@ impl SegmentFile {
         self.read(entry.range(), buffer)
     }
 
-    /// Reads the side frame of a block: filter and columns.
+    /// Reads some leaves of a block and its side frame behind them: what [`Decoder::leaves`](weir_segment::Decoder::leaves)
+    /// takes.
+    pub fn read_leaves(&self, block: usize, wanted: LeafSet, buffer: &mut Vec<u8>) -> io::Result<()> {
+        let (entry, leaves) = (&self.footer.blocks()[block], self.footer.leaves(block));
+        if wanted.is_all() {
+            return self.read_block(entry, buffer);
+        }
+        let bytes = wanted.iter().map(|leaf| leaves[leaf].data_bytes as usize).sum::<usize>();
+        buffer.resize(bytes + entry.side_bytes as usize, 0);
+        let (data, side) = buffer.split_at_mut(bytes);
+        let mut at = 0;
+        for leaf in wanted.iter().map(|leaf| &leaves[leaf]) {
+            let end = at + leaf.data_bytes as usize;
+            self.fill(&mut data[at..end], entry.offset + u64::from(leaf.at))?;
+            at = end;
+        }
+        self.fill(side, entry.side_range().start)
+    }
+
+    /// Reads the side frame of a block: filters and columns.
     pub fn read_side(&self, entry: &BlockEntry, buffer: &mut Vec<u8>) -> io::Result<()> {
         self.read(entry.side_range(), buffer)
     }
@@ -153,7 +172,11 @@ impl SegmentFile {
     /// Reads any bytes of the file, all or an error.
     pub fn read(&self, range: Range<u64>, buffer: &mut Vec<u8>) -> io::Result<()> {
         buffer.resize((range.end - range.start) as usize, 0);
-        let read = self.file.read_at(buffer, range.start)?;
+        self.fill(buffer, range.start)
+    }
+
+    fn fill(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        let read = self.file.read_at(buffer, at)?;
         if read == buffer.len() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 }

@@ -27,7 +27,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use weir_record::limits::{
-    DISK_FULL_AT_PERCENT_DEFAULT, DISK_RESERVE_BYTES, DISK_RESUME_BELOW_PERCENT, STORE_SEGMENT_BYTES_DEFAULT,
+    DISK_FULL_AT_PERCENT_DEFAULT, DISK_RESERVE_BYTES, DISK_RESUME_BELOW_PERCENT, SEGMENT_BLOCK_BYTES_DEFAULT,
+    SEGMENT_LEAF_BYTES_DEFAULT, SEGMENT_SETTLED_LEAF_BYTES, STORE_SEGMENT_BYTES_DEFAULT,
 };
 use weir_segment::{OriginName, Unit};
 
@@ -74,6 +75,10 @@ pub struct StoreOptions {
     pub settled_level: i32,
     /// Raw bytes of a block that compaction writes; see [`WriterOptions`](weir_segment::WriterOptions).
     pub block_bytes: usize,
+    /// Raw bytes at which it cuts the lines of a block into leaves, while a unit still grows.
+    pub leaf_bytes: usize,
+    /// The same where a settled unit is written anew.
+    pub settled_leaf_bytes: usize,
     /// Payload bytes of a segment that compaction aims at; from half of it on a segment is left alone.
     pub target_bytes: u64,
     /// Used share of the disk in percent above which origins are refused; 100 for no such mark.
@@ -103,7 +108,9 @@ impl Default for StoreOptions {
         StoreOptions {
             level: 1,
             settled_level: 12,
-            block_bytes: weir_record::limits::SEGMENT_BLOCK_BYTES_DEFAULT,
+            block_bytes: SEGMENT_BLOCK_BYTES_DEFAULT,
+            leaf_bytes: SEGMENT_LEAF_BYTES_DEFAULT,
+            settled_leaf_bytes: SEGMENT_SETTLED_LEAF_BYTES,
             target_bytes: STORE_SEGMENT_BYTES_DEFAULT,
             full_at_percent: DISK_FULL_AT_PERCENT_DEFAULT,
             resume_at_percent: DISK_FULL_AT_PERCENT_DEFAULT - DISK_RESUME_BELOW_PERCENT,

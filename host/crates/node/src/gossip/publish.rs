@@ -45,10 +45,6 @@ impl Gossip {
         }
         published.states = states;
         drop(published);
-        for (state, name) in [(State::Up, "up"), (State::Suspect, "suspect"), (State::Down, "down")] {
-            let count = members.iter().filter(|member| member.state == state).count();
-            self.metrics.cluster_members.with_label_values(&[name]).set(count as i64);
-        }
         self.settle();
     }
 

@@ -32,12 +32,25 @@ pub(crate) struct Peer {
     state: Mutex<State>,
 }
 
+/// What came of asking it last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Asked {
+    /// It was never asked.
+    #[default]
+    Never,
+    /// It has answered, or refused, at once.
+    Told,
+    /// It held the connection, and said nothing for as long as it may: asking again takes as long.
+    InVain,
+}
+
 #[derive(Default)]
 struct State {
     /// What the node said of itself last.
     info: Option<NodeInfo>,
     /// Whether it answered when it was asked last.
     is_up: bool,
+    asked: Asked,
     /// The address is this node's own.
     is_self: bool,
 }
@@ -93,6 +106,26 @@ impl Peer {
         state.info.as_ref().filter(|info| state.is_up && info.is(Role::Store)).map(store_of)
     }
 
+    /// Whether nothing can be said of it yet.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.state.lock().asked == Asked::Never
+    }
+
+    /// It has not answered a question in time: it is not asked again before it says that it is there.
+    pub(crate) fn is_silent(&self) {
+        let mut state = self.state.lock();
+        if state.is_up {
+            tracing::warn!(url = self.url, "a peer does not answer in time");
+        }
+        (state.is_up, state.asked) = (false, Asked::InVain);
+    }
+
+    /// Whether it may be back, and would say so at once.
+    pub(crate) fn may_be_back(&self) -> bool {
+        let state = self.state.lock();
+        !state.is_up && state.asked != Asked::InVain
+    }
+
     /// Takes note of what it has said of itself elsewhere.
     pub(crate) fn answered(&self, info: NodeInfo) {
         let mut state = self.state.lock();
@@ -105,6 +138,7 @@ impl Peer {
         let asked = timeout(Duration::from_millis(PLAN_TIMEOUT_MS), self.client.info()).await;
         let mut state = self.state.lock();
         let before = (state.is_up, state.is_self, state.info.as_ref().map(store_of));
+        state.asked = if asked.is_ok() { Asked::Told } else { Asked::InVain };
         match asked {
             Ok(Ok(info)) if info.protocol != PROTOCOL => {
                 tracing::error!(

@@ -42,13 +42,16 @@ const _: () = assert!(PIECE_BYTES_MIN <= PIECE_BYTES_DEFAULT && PIECE_BYTES_DEFA
 const _: () = assert!(PLUGIN_MEMORY_BYTES_DEFAULT <= PLUGIN_MEMORY_BYTES_MAX);
 const _: () = assert!(2 * RECORD_BYTES_MAX <= CAPABILITY_READ_BYTES_MAX);
 // Any block, part or footer of a segment fits the 32 bits of a skippable frame, and the words of a part its filter.
-const _: () = assert!(SEGMENT_BLOCK_BYTES_DEFAULT <= SEGMENT_BLOCK_BYTES_MAX);
+const _: () = assert!(
+    SEGMENT_BLOCK_BYTES_DEFAULT <= SEGMENT_BLOCK_BYTES_MAX && RECORD_BYTES_MAX < SEGMENT_BLOCK_BYTES_MAX
+);
 const _: () = assert!(SEGMENT_FILTER_PART_WORDS + SEGMENT_BLOCK_BYTES_MAX / 2 < SEGMENT_FILTER_BYTES_MAX / 2);
 const _: () = assert!(
     SEGMENT_STREAM_BYTES_MAX
         + SEGMENT_STREAMS_MAX * 3
         + SEGMENT_ORIGINS_MAX * 50
         + SEGMENT_BLOCKS_MAX * 112
+        + SEGMENT_LEAVES_MAX * 36
         + SEGMENT_SECTION_STREAMS_MAX * 3
         + SEGMENT_SECTIONS_MAX * 12
         <= SEGMENT_FOOTER_BYTES_MAX

@@ -1,13 +1,22 @@
 //! Bounds of segments.
 
-use super::RECORD_BYTES_MAX;
-
-/// Raw bytes of one block of a segment, payloads and newlines, unless a single record is larger.
-pub const SEGMENT_BLOCK_BYTES_DEFAULT: usize = 1 << 20;
+/// Raw bytes of one block of a segment, payloads and newlines, unless a single record is larger: among so many lines
+/// those of a shape are put side by side.
+pub const SEGMENT_BLOCK_BYTES_DEFAULT: usize = 4 << 20;
 /// The least that may be asked for in place of it; a smaller last block is no exception to speak of.
 pub const SEGMENT_BLOCK_BYTES_MIN: usize = 1 << 10;
-/// Raw bytes of the largest block: one record and its newline.
-pub const SEGMENT_BLOCK_BYTES_MAX: usize = RECORD_BYTES_MAX + 1;
+/// Raw bytes of the largest block.
+pub const SEGMENT_BLOCK_BYTES_MAX: usize = 4 << 20;
+/// Raw bytes at which the lines of a block are cut into leaves: what a question decodes at least.
+pub const SEGMENT_LEAF_BYTES_DEFAULT: usize = 320 << 10;
+/// The same in a segment of a settled unit, which is to be small first.
+pub const SEGMENT_SETTLED_LEAF_BYTES: usize = 512 << 10;
+/// The least that may be asked for in place of it.
+pub const SEGMENT_LEAF_BYTES_MIN: usize = 1 << 7;
+/// Leaves of one block; those of a block of many small ones become larger.
+pub const SEGMENT_BLOCK_LEAVES_MAX: usize = 64;
+/// Leaves of one segment.
+pub const SEGMENT_LEAVES_MAX: usize = 262_144;
 /// Records in one block of a segment.
 pub const SEGMENT_BLOCK_RECORDS_MAX: usize = 65_536;
 /// Side columns of one block, before compression: ids, streams, origins, groups and lengths, a few bytes each.
@@ -28,9 +37,10 @@ pub const SEGMENT_STREAM_BYTES_MAX: usize = 16 << 20;
 pub const SEGMENT_ORIGINS_MAX: usize = 262_144;
 /// Footer of a segment, before compression.
 pub const SEGMENT_FOOTER_BYTES_MAX: usize = 64 << 20;
-/// Payload after which a part of the segment's filter is closed.
-pub const SEGMENT_FILTER_PART_BYTES: u64 = 16 << 20;
+/// Payload after which a part of the segment's filter is closed. Larger than a piece of the ingest log, whose last block
+/// would be a part of its own otherwise, asked by every question.
+pub const SEGMENT_FILTER_PART_BYTES: u64 = 20 << 20;
 /// Words of its blocks, those of each block counted once, after which it is closed, too: what building it may hold.
 pub const SEGMENT_FILTER_PART_WORDS: usize = 1 << 20;
 /// One filter as bytes: the words of a full part and those of one more block, at two bytes each.
-pub const SEGMENT_FILTER_BYTES_MAX: usize = 4 << 20;
+pub const SEGMENT_FILTER_BYTES_MAX: usize = 8 << 20;

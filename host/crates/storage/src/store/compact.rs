@@ -187,9 +187,13 @@ impl Inner {
     }
 
     fn write_merged(&self, job: &Job<'_>, stop: &dyn Fn() -> bool) -> Result<(TmpFile, Footer), MergeError> {
-        let StoreOptions { level, settled_level, block_bytes, .. } = self.options;
-        let level = if job.work == CompactWork::Settle { settled_level } else { level };
-        let options = WriterOptions { level, block_bytes, grouping: Grouping::Shape };
+        let StoreOptions { level, settled_level, block_bytes, leaf_bytes, settled_leaf_bytes, .. } =
+            self.options;
+        let (level, leaf_bytes) = match job.work {
+            CompactWork::Settle => (settled_level, settled_leaf_bytes),
+            CompactWork::Merge => (level, leaf_bytes),
+        };
+        let options = WriterOptions { level, block_bytes, leaf_bytes, grouping: Grouping::Shape };
         let files: Vec<Arc<SegmentFile>> = job.inputs.iter().map(|input| Arc::clone(&input.file)).collect();
         let mut tmp = self.tmp("compact").map_err(MergeError::Output)?;
         let mut output = |bytes: &[u8]| tmp.write(bytes);

@@ -77,7 +77,11 @@ impl Inner {
             CutError::Store(StoreError::io("cannot write into", &self.dir)(error))
         };
         let footer = file.footer();
-        let options = WriterOptions { block_bytes: self.options.block_bytes, ..WriterOptions::default() };
+        let options = WriterOptions {
+            block_bytes: self.options.block_bytes,
+            leaf_bytes: self.options.leaf_bytes,
+            ..WriterOptions::default()
+        };
         let mut cut = Cut::new(footer, number, options).map_err(wrong)?;
         let mut decoder = Decoder::new().map_err(wrong)?;
         let (mut block, mut buffer, mut out) = (Block::new(), Vec::new(), Vec::new());

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use weir_record::RecordId;
 use weir_record::limits::STORE_WRITE_BYTES;
-use weir_segment::block::{Run, part_filter};
+use weir_segment::block::Run;
+use weir_segment::filters::part_filter;
 use weir_segment::{Block, Concat, Decoder, Footer, Origin, SegmentError, WriteError, Writer, WriterOptions};
 
 use crate::segment_file::SegmentFile;

@@ -1,7 +1,7 @@
 //! Reading a whole segment to prove it.
 
 use weir_record::limits::STORE_DAMAGES_TOLD_MAX;
-use weir_segment::block::part_filter;
+use weir_segment::filters::part_filter;
 use weir_segment::{BlockEntry, Concat, SegmentError, Verifier};
 
 use crate::segment_file::{SegmentFile, SegmentFileError};

@@ -24,6 +24,8 @@ pub(crate) fn options() -> StoreOptions {
         level: 1,
         settled_level: 1,
         block_bytes: 1 << 10,
+        leaf_bytes: 1 << 8,
+        settled_leaf_bytes: 1 << 8,
         target_bytes: 1 << 20,
         full_at_percent: 100,
         resume_at_percent: 100,
@@ -56,7 +58,7 @@ pub(crate) fn name(piece: u64) -> OriginName {
 }
 
 pub(crate) fn options_of_origins() -> WriterOptions {
-    WriterOptions { block_bytes: 1 << 10, ..WriterOptions::default() }
+    WriterOptions { block_bytes: 1 << 10, leaf_bytes: 1 << 8, ..WriterOptions::default() }
 }
 
 /// A segment of some origins, each with so many records. Ids of neighbours interleave, every fifth is the

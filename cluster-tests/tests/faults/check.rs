@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Context, Result, bail, ensure};
+use weir_query::time::parse_time;
 
 use super::life::{Ended, Request, Sent, line};
 use super::point::{Fault, Point};
@@ -48,12 +49,21 @@ pub(super) fn end(point: &Point, ended: &Ended, injected: Option<&Injected>) -> 
     }
     if point.is_failed_sync() {
         ensure!(ended.code.is_some(), "it goes on after a failed sync");
-        let later =
-            |request: &&Request| request.status == Some(200) && request.at_seconds > injected.at_seconds;
+        let known_at_seconds = poisoned_at_seconds(&ended.log).unwrap_or(injected.at_seconds);
+        let later = |request: &&Request| request.status == Some(200) && request.at_seconds > known_at_seconds;
         let later = ended.sent.requests.iter().find(later);
         ensure!(later.is_none(), "acknowledged after a failed sync: {later:?}");
     }
     Ok(if ended.code.is_some() { Outcome::Stopped } else { Outcome::WentOn })
+}
+
+/// When the node knew of a failed sync, in seconds since 1970: under strace milliseconds after the call began, in which
+/// other threads go on.
+fn poisoned_at_seconds(log: &str) -> Option<f64> {
+    let told = log.lines().find(|line| line.contains("poisoned:"))?;
+    let ms = parse_time(told.split_whitespace().next()?, 0).ok()?;
+    // What was cut off its time must not make it earlier.
+    Some((ms + 1) as f64 / 1000.0)
 }
 
 /// Checks that exactly the acknowledged records are there, once each, and perhaps others that were sent.

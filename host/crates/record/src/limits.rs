@@ -7,11 +7,13 @@ mod export;
 mod fit;
 mod oklog;
 mod queries;
+mod repair;
 mod segment;
 
 pub use export::*;
 pub use oklog::*;
 pub use queries::*;
+pub use repair::*;
 pub use segment::*;
 
 /// Payload of one record. Longer input is split into parts that say so.

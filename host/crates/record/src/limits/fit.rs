@@ -76,3 +76,7 @@ const _: () = assert!(OKLOG_SUSPECT_PAUSE_MS_MIN <= OKLOG_SUSPECT_PAUSE_MS_MAX);
 const _: () = assert!(OKLOG_SUSPECT_ALONE_MS_MAX < OKLOG_CLAIM_MS_MAX);
 const _: () =
     assert!(OKLOG_WINDOW_MS_MIN <= OKLOG_WINDOW_MS_DEFAULT && OKLOG_WINDOW_MS_DEFAULT <= OKLOG_WINDOW_MS_MAX);
+// Ingest nodes and other stores together never crowd a store.
+const _: () = assert!(PULLS_MAX + REPAIR_FETCHES_MAX <= STORE_INCOMING_MAX);
+const _: () =
+    assert!(REPAIR_AFTER_MS_MIN <= REPAIR_AFTER_MS_DEFAULT && REPAIR_AFTER_MS_DEFAULT <= REPAIR_AFTER_MS_MAX);

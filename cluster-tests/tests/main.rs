@@ -12,6 +12,7 @@ mod foreign_tools;
 mod forward;
 mod oklog;
 mod oklog_nodes;
+mod repair;
 mod sdk_outside;
 mod sim;
 mod tail;

@@ -72,7 +72,6 @@ struct Running {
 /// [`Catalog`](crate::Catalog), and some 300 bytes for each origin that lacks copies.
 #[derive(Debug)]
 pub struct Repairer {
-    node: u64,
     after_ms: u64,
     replication: usize,
     stores: Vec<StoreNode>,
@@ -96,9 +95,8 @@ pub struct Repairer {
 
 impl Repairer {
     /// That of a store that knows of no other store yet. Copies are made when they have been away for `after_ms`.
-    pub fn new(node: u64, after_ms: u64) -> Repairer {
+    pub fn new(after_ms: u64) -> Repairer {
         Repairer {
-            node,
             after_ms,
             replication: 1,
             stores: Vec::new(),

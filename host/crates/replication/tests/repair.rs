@@ -33,7 +33,7 @@ impl Store {
             disk: BTreeMap::new(),
             expired_below_ms: 0,
             holdings: Holdings::new(node, Place::Store, rng.u64(1..)),
-            repairer: Repairer::new(node, AFTER_MS),
+            repairer: Repairer::new(AFTER_MS),
             away_until_ms: None,
             fetching: Vec::new(),
         }

@@ -42,7 +42,7 @@ fn follow(repairer: &mut Repairer, holdings: &Holdings, now_ms: u64) {
 
 /// A store that knows of all four at time 0. `of` says what each holds, by its place in the rank.
 fn knowing(own: u64, replication: usize, of: [&[u64]; 4]) -> (Repairer, BTreeMap<u64, Holdings>) {
-    let mut repairer = Repairer::new(own, AFTER_MS);
+    let mut repairer = Repairer::new(AFTER_MS);
     repairer.set_stores(&NODES.map(store), replication);
     let all: BTreeMap<u64, Holdings> =
         ranked().into_iter().zip(of).map(|(node, pieces)| (node, holding(node, pieces))).collect();

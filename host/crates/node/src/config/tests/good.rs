@@ -75,7 +75,10 @@ fn a_node_among_others_is_resolved_whole() {
     );
     let key_file = Some("/etc/weir/cluster.key".into());
     let peers = vec!["http://a:7650".to_owned(), "http://b:7650".to_owned()];
-    assert_eq!(config.cluster, Cluster { peers, replication: 2, zone: Some("rack-1".into()), key_file });
+    assert_eq!(
+        config.cluster,
+        Cluster { peers, replication: 2, repair_after_ms: 300_000, zone: Some("rack-1".into()), key_file }
+    );
     assert_eq!(config.roles.names().collect::<Vec<_>>(), ["store"]);
     assert_eq!((config.listen.fast, config.listen.durable), (None, None));
     let rules: Vec<_> =

@@ -46,12 +46,16 @@ fn a_store_whose_disk_is_lost_is_filled_again_and_then_another_may_go() -> Resul
     cluster.kill("s1")?;
     fs::remove_dir_all(cluster.data_dir("s1"))?;
     cluster.start("s1")?;
-    let is_whole = || -> Result<bool> {
+    let state = || -> Result<(f64, f64)> {
         let copies = all(&cluster, &stores, "weir_store_origins")?;
-        let missing = all(&cluster, &stores, "weir_repair_missing_origins")?;
-        Ok(copies >= 2.0 * origins as f64 && missing == 0.0)
+        Ok((copies, all(&cluster, &stores, "weir_repair_missing_origins")?))
     };
-    until("every origin has two copies", is_whole, |is_whole| *is_whole)?;
+    let wanted = 2.0 * origins as f64;
+    let whole =
+        until("every origin has two copies", state, |(copies, missing)| *copies >= wanted && *missing == 0.0);
+    if let Err(error) = whole {
+        panic!("{error} of {wanted}: {}", cluster.log());
+    }
     ensure!(all(&cluster, &stores, "weir_repair_fetched_total")? > 0.0, "copies were made again");
     for gone in ["s2", "s3"] {
         cluster.kill(gone)?;

@@ -56,6 +56,8 @@ pub struct RepairState {
 #[derive(Debug)]
 struct Lack {
     since_ms: u64,
+    /// Not fetched sooner, whoever's turn it is.
+    not_before_ms: u64,
     /// When it is looked at next; the key of its place in `due`.
     due_ms: u64,
     failures: u32,
@@ -126,6 +128,9 @@ impl Repairer {
         self.replication = replication;
         if self.stores != stores {
             self.stores = stores.to_vec();
+            // What was put off because it was somebody else's turn may be ours now.
+            let keys: Vec<OriginKey> = self.lacking.keys().cloned().collect();
+            keys.iter().for_each(|key| self.look_again(key));
         }
     }
 
@@ -233,7 +238,8 @@ impl Repairer {
                 backoff_ms(lack.failures)
             }
         };
-        self.put_off(key, now_ms.saturating_add(pause_ms));
+        lack.not_before_ms = now_ms.saturating_add(pause_ms);
+        self.look_again(key);
     }
 
     /// When [`Repairer::next`] will next have something to do, if nothing is reported before.
@@ -309,12 +315,13 @@ impl Repairer {
         for name in lacking.iter() {
             let key = OriginKey { unit: unit.clone(), name };
             if self.lacking.contains_key(&key) {
+                self.look_again(&key);
                 continue;
             }
             let after_ms = if own.is_damaged(&key) { 0 } else { self.after_ms };
             let due_ms = now_ms.saturating_add(after_ms);
             self.due.insert((due_ms, key.clone()));
-            self.lacking.insert(key, Lack { since_ms: now_ms, due_ms, failures: 0 });
+            self.lacking.insert(key, Lack { since_ms: now_ms, not_before_ms: due_ms, due_ms, failures: 0 });
         }
     }
 
@@ -366,6 +373,14 @@ impl Repairer {
         let overdue: Vec<OriginKey> = overdue.map(|(key, _)| key.clone()).collect();
         for key in overdue {
             self.failed(&key, &Failure::Origin(String::new()), now_ms);
+        }
+    }
+
+    /// Has an origin looked at as soon as it may be fetched, unless it is being fetched.
+    fn look_again(&mut self, key: &OriginKey) {
+        let lack = self.lacking.get(key).filter(|_| !self.running.contains_key(key));
+        if let Some(not_before_ms) = lack.map(|lack| lack.not_before_ms) {
+            self.put_off(key, not_before_ms);
         }
     }
 

@@ -100,6 +100,31 @@ fn a_store_that_makes_progress_keeps_the_next_one_waiting() {
 }
 
 #[test]
+fn it_is_our_turn_at_once_when_nobody_stands_before_us_any_more() {
+    let ranked = ranked();
+    let of: [&[u64]; 4] = [&[1], &[], &[], &[]];
+    // The one before us is lost, has no room, or has lost the copy that it had made.
+    let (mut repairer, mut all) = knowing(ranked[2], 2, of);
+    let own = all.remove(&ranked[2]).unwrap();
+    for lost in [true, false] {
+        assert_eq!(fetched(&mut repairer, 0, &own), []);
+        assert_eq!(fetched(&mut repairer, AFTER_MS, &own), []);
+        let full = NODES.map(|node| StoreNode { full: node == ranked[1], ..store(node) });
+        let left = full.into_iter().filter(|store| !lost || !store.full).collect::<Vec<StoreNode>>();
+        repairer.set_stores(&left, 2);
+        assert_eq!(fetched(&mut repairer, AFTER_MS + 1, &own), [(ranked[0], 1)], "lost: {lost}");
+        (repairer, _) = knowing(ranked[2], 2, of);
+    }
+    let (mut repairer, mut all) = knowing(ranked[2], 3, [&[1], &[1], &[], &[1]]);
+    let own = all.remove(&ranked[2]).unwrap();
+    assert_eq!(fetched(&mut repairer, 0, &own), []);
+    repairer.remove(ranked[3]);
+    assert_eq!(fetched(&mut repairer, 0, &own), []);
+    let got = repairer.next(AFTER_MS, 1, &own);
+    assert_eq!(got.len(), 1, "{got:?}");
+}
+
+#[test]
 fn a_restart_is_no_reason_and_a_damaged_copy_does_not_wait() {
     let ranked = ranked();
     let (mut repairer, mut all) = knowing(ranked[2], 2, [&[1], &[1], &[], &[1]]);

@@ -53,9 +53,7 @@ fn a_store_whose_disk_is_lost_is_filled_again_and_then_another_may_go() -> Resul
     let wanted = 2.0 * origins as f64;
     let whole =
         until("every origin has two copies", state, |(copies, missing)| *copies >= wanted && *missing == 0.0);
-    if let Err(error) = whole {
-        panic!("{error} of {wanted}: {}", cluster.log());
-    }
+    whole.with_context(|| format!("of {wanted} copies; {}", cluster.log()))?;
     ensure!(all(&cluster, &stores, "weir_repair_fetched_total")? > 0.0, "copies were made again");
     for gone in ["s2", "s3"] {
         cluster.kill(gone)?;

@@ -156,6 +156,13 @@ impl Node {
         Ok(())
     }
 
+    /// Holds it, so that it answers nothing and keeps its connections, or lets it go on.
+    pub fn pause(&self, is_paused: bool) -> Result<()> {
+        use rustix::process::Signal;
+        let signal = if is_paused { Signal::STOP } else { Signal::CONT };
+        Ok(rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal)?)
+    }
+
     /// Ends it with SIGTERM and gives its exit code.
     pub fn terminate(mut self) -> Result<i32> {
         let pid = rustix::process::Pid::from_child(&self.child);

@@ -6,7 +6,7 @@
 //! | OK Log | weir |
 //! |---|---|
 //! | cmd StringSlice, ParseAddr | `weir`: `a_flag_may_be_given_often_and_keeps_its_order`, `every_form_of_oklog_is_understood_and_those_with_bare_addresses_too` |
-//! | cmd HasNonlocal, IsUnroutable; cluster CalculateAdvertiseAddr | with gossip: no address is advertised yet |
+//! | cmd HasNonlocal, IsUnroutable; cluster CalculateAdvertiseAddr | `weir-node` `gossip`: `what_is_written_counts_then_what_is_bound_then_the_way_to_others` |
 //! | flock Locking; fs Lock; ingest, store LockBehavior | `weir-storage` `data_dir`, and F8: `crash.rs` |
 //! | ingest HandleConnectionsCleanup | `tcp_lines.rs`: `a_clean_stop_keeps_all_that_was_received_before_it` |
 //! | ingest StreamClock | `weir-record` `mint`: `minted_ids_increase_whatever_the_clock_does` |

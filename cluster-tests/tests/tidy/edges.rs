@@ -9,7 +9,7 @@ use super::tree::Tree;
 
 /// The crates of ours that each crate may depend on. An arrow is for ever: what is below can be
 /// tested, simulated and fuzzed without what is above.
-const EDGES: [(&str, &[&str]); 12] = [
+const EDGES: [(&str, &[&str]); 13] = [
     ("weir", &["weir-node", "weir-api", "weir-export", "weir-segment"]),
     ("weir-export", &["weir-api", "weir-query", "weir-segment", "weir-storage", "weir-record"]),
     (
@@ -19,6 +19,7 @@ const EDGES: [(&str, &[&str]); 12] = [
             "weir-engine",
             "weir-storage",
             "weir-plugin-runtime",
+            "weir-membership",
             "weir-replication",
             "weir-segment",
             "weir-query",
@@ -29,6 +30,7 @@ const EDGES: [(&str, &[&str]); 12] = [
     ("weir-engine", &["weir-query", "weir-segment", "weir-storage", "weir-record"]),
     ("weir-storage", &["weir-segment", "weir-replication", "weir-record"]),
     ("weir-replication", &["weir-segment", "weir-record"]),
+    ("weir-membership", &["weir-record"]),
     ("weir-segment", &["weir-record"]),
     ("weir-plugin-runtime", &["weir-record"]),
     ("weir-query", &["weir-record"]),
@@ -43,8 +45,10 @@ const PLUGIN_EDGES: &[&str] = &["weir-plugin-sdk"];
 const FREE: [&str; 2] = ["weir-cluster-tests", "xtask"];
 
 /// Libraries that shape everything they touch, and the crates that may know them.
-const LIBRARIES: [(&str, &[&str]); 10] = [
+const LIBRARIES: [(&str, &[&str]); 12] = [
     ("wasmtime", &["weir-plugin-runtime"]),
+    ("foca", &["weir-membership"]),
+    ("chacha20poly1305", &["weir-membership"]),
     ("axum", &["weir-api"]),
     ("hyper", &["weir-api"]),
     ("hyper-util", &["weir-api"]),

@@ -16,7 +16,7 @@ use super::tree::{SourceFile, Tree};
 const PAGE: &str = "docs/FORMATS.md";
 
 /// Files that decide what bytes look like: each must be named on the page.
-const FORMATS: [&str; 37] = [
+const FORMATS: [&str; 41] = [
     "host/crates/record/src/codec.rs",
     "host/crates/record/src/word.rs",
     "host/crates/api/src/wire/batch.rs",
@@ -54,6 +54,10 @@ const FORMATS: [&str; 37] = [
     "host/crates/replication/src/origin_set.rs",
     "host/crates/replication/src/changes/bytes.rs",
     "host/crates/replication/src/completeness/bytes.rs",
+    "host/crates/membership/src/envelope.rs",
+    "host/crates/membership/src/codec.rs",
+    "host/crates/membership/src/record.rs",
+    "host/crates/membership/src/memory.rs",
 ];
 
 /// Formats whose code has changed since the page was last looked at, or that it does not name.

@@ -70,9 +70,11 @@ fn flag(argument: &str) -> Option<(&str, Option<&str>)> {
     name.starts_with(|c: char| c.is_ascii_alphabetic()).then_some((name, value))
 }
 
-/// What `-q` and `-regex` ask for together.
+/// What several flags ask for together.
 #[derive(Debug, Default)]
 struct Asked {
+    /// What every `-peer` names.
+    join: Vec<String>,
     q: Option<String>,
     regex: bool,
     /// `--regex` stands there already.
@@ -80,8 +82,11 @@ struct Asked {
 }
 
 impl Asked {
-    /// The query in our language: a pattern, or these bytes anywhere.
+    /// The nodes to join, and the query in our language: a pattern, or these bytes anywhere.
     fn finish(self, out: &mut Vec<OsString>) {
+        if !self.join.is_empty() {
+            out.extend(["--set".into(), format!("cluster.join={:?}", self.join).into()]);
+        }
         let Some(q) = self.q.filter(|q| !q.is_empty()) else { return };
         if self.regex && !self.ours {
             out.push("--regex".into());
@@ -112,6 +117,11 @@ fn translate(
             let socket =
                 address::socket(&value, port).map_err(|why| Failure::usage(format!("-{name}: {why}")))?;
             out.extend(["--set".into(), format!("{key}={socket}").into()]);
+        }
+        Means::Join(port) => {
+            let socket =
+                address::socket(&value, port).map_err(|why| Failure::usage(format!("-{name}: {why}")))?;
+            asked.join.push(socket);
         }
         Means::Node => {
             let url = address::api(&value).map_err(|why| Failure::usage(format!("-{name}: {why}")))?;
@@ -156,6 +166,11 @@ mod tests {
             (
                 "weir store --store.path=d -store.segment-replication-factor 3 -store.segment-retain 168h",
                 "weir store --data-dir=d --set cluster.replication=3 --set retention.age=168h",
+            ),
+            (
+                "weir ingest -cluster tcp://127.0.0.1:10019 -peer 127.0.0.1:10029 -peer=tcp://b -cluster.advertise-addr c",
+                "weir ingest --set cluster.gossip=127.0.0.1:10019 --set cluster.advertise=c --set \
+                 cluster.join=[\"127.0.0.1:10029\", \"b:7659\"]",
             ),
             (
                 "weir query -store tcp://h:1 -from 1h -to now -q a.b -ulid -v",

@@ -1,6 +1,7 @@
 //! The command line: one file per command, and what they share.
 
 mod ask;
+mod cluster;
 mod complete;
 mod config;
 mod exit;
@@ -58,6 +59,9 @@ enum Command {
     /// Plugins of a node, and component files
     #[command(subcommand, arg_required_else_help = true)]
     Plugin(plugin::Plugin),
+    /// The members of a cluster
+    #[command(subcommand, arg_required_else_help = true)]
+    Cluster(cluster::Cluster),
     /// Check a configuration, show what it amounts to
     #[command(subcommand, arg_required_else_help = true)]
     Config(config::Config),
@@ -82,6 +86,7 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Histogram(args) => histogram::run(args, cli.color),
         Command::Streams(args) => streams::run(args, cli.color),
         Command::Plugin(args) => plugin::run(args, cli.color),
+        Command::Cluster(args) => cluster::run(args, cli.color),
         Command::Config(args) => config::run(args, cli.color),
         Command::Segment(args) => segment::run(args, cli.color),
         Command::Testsvc(args) => testsvc::run(args),

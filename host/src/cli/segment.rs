@@ -121,8 +121,14 @@ fn describe(footer: &Footer, out: &mut impl Write) -> std::io::Result<()> {
     for (index, block) in footer.blocks().iter().enumerate() {
         writeln!(
             out,
-            "block {index:<4}offset {}, data {}, side {}, {} records, {} to {}",
-            block.offset, block.data_bytes, block.side_bytes, block.records, block.low, block.high
+            "block {index:<4}offset {}, data {} in {} leaves, side {}, {} records, {} to {}",
+            block.offset,
+            block.data_bytes,
+            footer.leaves(index).len(),
+            block.side_bytes,
+            block.records,
+            block.low,
+            block.high
         )?;
     }
     for (index, part) in footer.parts().iter().enumerate() {

@@ -7,7 +7,8 @@
 //! weir-node-1 LF method LF path and query LF time LF nonce LF sha256 of the body in hex
 //! ```
 //!
-//! under a key that is itself the HMAC-SHA256 of the words `weir node requests` under the cluster key. Path and
+//! under a key that is itself the HMAC-SHA256 of the words `weir node requests` under the cluster key. While that is
+//! changed a node has two: it signs with the first and takes what either has signed. Path and
 //! query are those that the node sees, byte for byte; the body is as it is after decoding.
 //!
 //! A request is taken only once, and only within ten minutes of the time that it names. Every request, for
@@ -20,7 +21,7 @@ mod nonces;
 mod signature;
 mod signer;
 
-pub use key::{ClusterKey, ClusterKeyError};
+pub use key::{ClusterKey, ClusterKeyError, GossipKey};
 pub(crate) use nonces::{Nonces, Refused};
 pub(crate) use signature::{Message, Signature};
 pub use signer::{Signer, Stamp};

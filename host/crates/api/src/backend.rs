@@ -20,7 +20,7 @@ use weir_record::{Batch, RecordId, Stream};
 
 pub use crate::error::{ApiError, ErrorKind};
 use crate::oklog::Oklog;
-pub use crate::wire::{InstanceInfo, PluginInfo, StreamInfo, StreamsAnswer};
+pub use crate::wire::{ClusterAnswer, InstanceInfo, MemberInfo, PluginInfo, StreamInfo, StreamsAnswer};
 pub use histogram::{HistogramAnswer, HistogramRequest};
 pub use peer::PeerBackend;
 pub use tail::{TailAnswer, TailEvent, TailRequest};
@@ -65,11 +65,26 @@ pub trait Backend: Send + Sync + 'static {
         None
     }
 
+    /// What the node knows of its cluster; `None` when it has no part in one.
+    fn cluster(&self) -> Option<&dyn Cluster> {
+        None
+    }
+
     /// The highest durability the node can acknowledge.
     fn durability_max(&self) -> Durability;
 
     /// The node's clock, in Unix milliseconds: what `now` means in a query.
     fn now_ms(&self) -> u64;
+}
+
+/// A node as one of several.
+pub trait Cluster: Send + Sync + 'static {
+    /// The members, as the node sees them.
+    fn members(&self) -> ClusterAnswer;
+
+    /// Has a member forgotten that will not come back: `member` is its id, or the URL of its API. `force` does so although
+    /// it answers. Gives the id.
+    fn forget(&self, member: &str, force: bool) -> Result<u64, ApiError>;
 }
 
 /// How far records must have come before they are acknowledged.

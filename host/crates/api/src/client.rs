@@ -30,7 +30,9 @@ use weir_record::{Batch, Stream, limits};
 use crate::backend::Durability;
 use crate::error::{ErrorBody, ErrorEnvelope};
 use crate::params;
-use crate::wire::{HistogramBody, IngestAnswer, PluginInfo, PluginsAnswer, StreamsAnswer, batch};
+use crate::wire::{
+    ClusterAnswer, ForgetAnswer, HistogramBody, IngestAnswer, PluginInfo, PluginsAnswer, StreamsAnswer, batch,
+};
 use base::Base;
 
 pub use error::ClientError;
@@ -212,6 +214,21 @@ impl Client {
     pub async fn plugins(&self) -> Result<Vec<PluginInfo>, ClientError> {
         let answer = self.send(Method::GET, "/api/v1/plugins", [], Bytes::new()).await?;
         Ok(self.json::<PluginsAnswer>(answer).await?.plugins)
+    }
+
+    /// The members of the cluster, as the node sees them.
+    pub async fn cluster(&self) -> Result<ClusterAnswer, ClientError> {
+        let answer = self.send(Method::GET, "/api/v1/cluster", [], Bytes::new()).await?;
+        self.json(answer).await
+    }
+
+    /// Has a member forgotten, named by its id or by the URL of its API; with `force` although it answers.
+    pub async fn forget(&self, member: &str, force: bool) -> Result<ForgetAnswer, ClientError> {
+        let mut path = "/api/v1/cluster/forget?node=".to_owned();
+        params::encode(&mut path, member);
+        path.push_str(if force { "&force=true" } else { "" });
+        let answer = self.send(Method::POST, &path, [], Bytes::new()).await?;
+        self.json(answer).await
     }
 
     /// `Ok` when the node takes requests.

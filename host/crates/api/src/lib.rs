@@ -20,7 +20,7 @@ mod routes;
 mod server;
 pub mod wire;
 
-pub use auth::{ClusterKey, ClusterKeyError, Signer, Stamp};
+pub use auth::{ClusterKey, ClusterKeyError, GossipKey, Signer, Stamp};
 pub use backend::Backend;
 pub use error::{ApiError, ErrorBody, ErrorEnvelope, ErrorKind};
 pub use routes::routes;

@@ -1,6 +1,7 @@
 //! The route table, and the way of a request through it. One resource per file.
 
 mod catalog;
+mod cluster;
 mod health;
 mod histogram;
 mod ingest;
@@ -101,6 +102,11 @@ static ROUTES: &[Route] = &[
     route("/api/v1/tail", &[(Method::GET, |shared, request| Box::pin(tail::get(shared, request)))]),
     route("/api/v1/streams", &[(Method::GET, |shared, request| Box::pin(catalog::streams(shared, request)))]),
     route("/api/v1/plugins", &[(Method::GET, |shared, request| Box::pin(catalog::plugins(shared, request)))]),
+    route("/api/v1/cluster", &[(Method::GET, |shared, request| done(cluster::members(&shared, &request)))]),
+    route(
+        "/api/v1/cluster/forget",
+        &[(Method::POST, |shared, request| done(cluster::forget(&shared, &request)))],
+    ),
     node(
         "/api/v1/node/streams",
         &[(Method::GET, |shared, request| Box::pin(node::streams(shared, request)))],

@@ -1,6 +1,7 @@
 //! What leaves the node and comes back: the only serializable types, and the promise of their names.
 
 pub mod batch;
+mod cluster;
 mod explain;
 mod histogram;
 pub mod peer;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use cluster::{ClusterAnswer, ForgetAnswer, MemberInfo};
 pub use explain::{ExplainLine, QueryExplained, TermExplained};
 pub use histogram::{Bucket, HistogramBody};
 pub(crate) use stats::to_ascii_json;

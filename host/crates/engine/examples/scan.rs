@@ -181,7 +181,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn plan(query: &str) -> Result<Plan, Box<dyn Error>> {
     let matcher = Matcher::compile(&parse(query)?)?;
-    Ok(Plan { matcher, from: RecordId::MIN, to: RecordId::MAX, limit: None, order: Order::Asc })
+    Ok(Plan { matcher, from: RecordId::MIN, to: RecordId::MAX, limit: None, order: Order::Asc, whole: false })
 }
 
 fn measure(dir: &Path) -> Result<(), Box<dyn Error>> {

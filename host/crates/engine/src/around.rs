@@ -35,7 +35,14 @@ impl Engine {
             {
                 let Some((low, high)) = side.filter(|_| count > 0) else { continue };
                 let to = high.checked_add(1).unwrap_or(RecordId::MAX);
-                let plan = Plan { matcher: matcher.clone(), from: low, to, limit: Some(count as u64), order };
+                let plan = Plan {
+                    matcher: matcher.clone(),
+                    from: low,
+                    to,
+                    limit: Some(count as u64),
+                    order,
+                    whole: false,
+                };
                 let answer = self.run_over(&plan, over, cancel, &mut |rows| {
                     let flow = sink(rows);
                     is_wanted &= flow.is_continue();

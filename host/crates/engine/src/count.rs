@@ -2,20 +2,24 @@
 //!
 //! What may be repeated is collected first, by id and fingerprint; the rest is counted without it. When there
 //! are too many suspects to be held, the range of ids is counted in several goes.
+//!
+//! Over several nodes that is done in two steps: whoever asks collects the suspects of all of them
+//! ([`suspects`]), and hands those to each, which counts the rest ([`count_rest`]).
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use weir_query::{Histogram, Order};
+use weir_query::{Fingerprint, Histogram, Order, Rows};
 use weir_record::RecordId;
 
 use crate::cancel::Cancel;
 use crate::engine::{Engine, EngineError, Plan};
+use crate::flagged::by_flags;
 use crate::ledger::{Answer, Ledger};
 use crate::query::{Mode, Over, Query};
 use crate::searchable::Searchable;
-use crate::suspects::{Split, Suspects, TooMany};
+use crate::suspects::{SharedSuspects, Split, Suspects, TooMany, held_elsewhere};
 
 /// Counts what matches; by bucket and level, too, if there is a histogram, and then only what falls into it.
 pub(crate) fn count(
@@ -23,19 +27,70 @@ pub(crate) fn count(
     plan: &Plan,
     sources: &[Searchable],
     cancel: &Cancel,
+    histogram: Option<&mut Histogram>,
+) -> Result<Answer, EngineError> {
+    let Some((low, high)) = range(plan, histogram.as_deref()) else {
+        return Ok(Ledger::new(sources.len()).finish(sources));
+    };
+    let split = Split::find(sources, low, high);
+    count_split(engine, plan, (sources, &split, None), cancel, histogram)
+}
+
+/// Sends the fingerprints of what other nodes may hold as well.
+pub(crate) fn suspects(
+    engine: &Engine,
+    plan: &Plan,
+    sources: &[Searchable],
+    cancel: &Cancel,
+    sink: &mut dyn FnMut(Rows) -> ControlFlow<()>,
+) -> Result<Answer, EngineError> {
+    let started = Instant::now();
+    let sources = by_flags(sources, true);
+    let shares = held_elsewhere(&sources);
+    let mut ledger = Ledger::new(sources.len());
+    let over = Over { sources: &sources, shares: &shares };
+    Query::new(engine, plan, over, &mut ledger, cancel, Mode::Prints(sink)).run()?;
+    ledger.stats().duration_ms = started.elapsed().as_millis() as u64;
+    Ok(ledger.finish(&sources))
+}
+
+/// Counts, as [`count`] does, what other nodes cannot hold, and of keyed units all but `known`.
+pub(crate) fn count_rest(
+    engine: &Engine,
+    plan: &Plan,
+    sources: &[Searchable],
+    known: Vec<(RecordId, Fingerprint)>,
+    cancel: &Cancel,
+    histogram: &mut Histogram,
+) -> Result<Answer, EngineError> {
+    let sources = by_flags(sources, false);
+    let split = Split::keyed(&sources);
+    let known = Arc::new(Suspects::known(known));
+    count_split(engine, plan, (&sources, &split, Some(known)), cancel, Some(histogram))
+}
+
+/// The first and the last id that are counted.
+fn range(plan: &Plan, histogram: Option<&Histogram>) -> Option<(RecordId, RecordId)> {
+    let (low, high) = plan.id_range()?;
+    let Some(histogram) = histogram else { return Some((low, high)) };
+    let (from, to) = histogram.buckets().id_range();
+    Some((low.max(from), high.min(to))).filter(|(low, high)| low <= high)
+}
+
+/// Counts what may be repeated here, each once, and the rest without it. What is known to have been counted
+/// elsewhere is left out of both; nothing of the rest is then among what may be repeated here.
+fn count_split(
+    engine: &Engine,
+    plan: &Plan,
+    (sources, split, known): (&[Searchable], &Split, Option<SharedSuspects>),
+    cancel: &Cancel,
     mut histogram: Option<&mut Histogram>,
 ) -> Result<Answer, EngineError> {
     let started = Instant::now();
     let mut ledger = Ledger::new(sources.len());
-    let mut range = plan.id_range();
-    if let (Some((low, high)), Some(histogram)) = (range, &histogram) {
-        let (from, to) = histogram.buckets().id_range();
-        range = Some((low.max(from), high.min(to))).filter(|(low, high)| low <= high);
-    }
-    let Some((mut low, high)) = range else {
+    let Some((mut low, high)) = range(plan, histogram.as_deref()) else {
         return Ok(ledger.finish(sources));
     };
-    let split = Split::find(sources, low, high);
     let over = |shares| Over { sources, shares };
     let mut matched = 0;
     loop {
@@ -51,17 +106,19 @@ pub(crate) fn count(
         }
         let cut =
             suspects.cut().map_err(|TooMany| EngineError::Memory { bytes_max: engine.memory_bytes_max })?;
-        matched += suspects.records().len() as u64;
-        if let Some(histogram) = histogram.as_deref_mut() {
-            for (id, print) in suspects.records() {
-                if let Some(bucket) = histogram.buckets().of(*id) {
-                    histogram.add(bucket, print.level(), 1);
-                }
+        let is_new = |record: &&(RecordId, _)| known.as_ref().is_none_or(|known| !known.contains(**record));
+        for (id, print) in suspects.records().iter().filter(is_new) {
+            matched += 1;
+            if let Some(histogram) = histogram.as_deref_mut()
+                && let Some(bucket) = histogram.buckets().of(*id)
+            {
+                histogram.add(bucket, print.level(), 1);
             }
         }
         ledger.stats().records_matched = 0;
         let plan = window(low, cut.unwrap_or(behind(high)));
-        let mode = Mode::Count(Arc::new(suspects), histogram.as_deref_mut());
+        let left_out = known.clone().unwrap_or_else(|| Arc::new(suspects));
+        let mode = Mode::Count(left_out, histogram.as_deref_mut());
         Query::new(engine, &plan, over(&split.single), &mut ledger, cancel, mode).run()?;
         matched += std::mem::take(&mut ledger.stats().records_matched);
         match cut {

@@ -18,6 +18,13 @@ pub struct Damaged {
     pub why: String,
 }
 
+impl Damaged {
+    /// Whether records are lost with it, and not only time.
+    pub fn has_lost_records(&self) -> bool {
+        self.origins.as_ref().is_none_or(|origins| !origins.is_empty())
+    }
+}
+
 /// A part of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DamagedPart {

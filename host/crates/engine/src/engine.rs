@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use weir_query::{Buckets, Histogram, Matcher, Order, Rows, Stats};
+use weir_query::{Buckets, Fingerprint, Histogram, Matcher, Order, Rows, Stats};
 use weir_record::RecordId;
 use weir_record::limits::QUERY_SCAN_BYTES_MIN;
 use weir_storage::Snapshot;
 
 use crate::budget::Budget;
 use crate::cancel::Cancel;
-use crate::count::count;
+use crate::count::{count, count_rest, suspects};
+use crate::damaged::Damaged;
 use crate::ledger::{Answer, Ledger};
 use crate::piece::Piece;
 use crate::pool::Pool;
@@ -49,6 +50,9 @@ pub struct Plan {
     pub limit: Option<u64>,
     /// Which end first.
     pub order: Order,
+    /// Whether damage in a segment ends the query with [`EngineError::Damaged`], behind the rows that come before
+    /// it: somebody else may have what was lost. Else the query goes on without.
+    pub whole: bool,
 }
 
 impl Plan {
@@ -88,6 +92,9 @@ pub enum EngineError {
         /// What all may take.
         bytes_max: usize,
     },
+    /// A segment has lost records, and the plan asks for all or none. What was sent before is right.
+    #[error("{} cannot be read: {}", .0.file.path().display(), .0.why)]
+    Damaged(Box<Damaged>),
     /// A bug: report it. The query is lost, nothing else is.
     #[error("a worker of the query engine failed: {0}")]
     Worker(String),
@@ -182,6 +189,36 @@ impl Engine {
     ) -> Result<(Histogram, Answer), EngineError> {
         let mut histogram = Histogram::new(buckets);
         let answer = count(self, plan, over, cancel, Some(&mut histogram))?;
+        Ok((histogram, answer))
+    }
+
+    /// What one node among several cannot count by itself: fingerprints, as of [`Engine::hashes_over`], of the
+    /// records that another one may hold as well. Those are the batches of the log and the origins that are
+    /// flagged, and all that is given of keyed units: for one reader of such a unit that has it alone, give none
+    /// of it.
+    pub fn suspects_over(
+        &self,
+        plan: &Plan,
+        over: &[Searchable],
+        cancel: &Cancel,
+        sink: &mut dyn FnMut(Rows) -> ControlFlow<()>,
+    ) -> Result<Answer, EngineError> {
+        suspects(self, plan, over, cancel, sink)
+    }
+
+    /// [`Engine::histogram_over`] of what is left: without what is flagged, and without the records `known`,
+    /// sorted by id, which were found by [`Engine::suspects_over`] on any node. What is given of a keyed unit
+    /// must be held by no other node that counts, but for those.
+    pub fn histogram_of_rest(
+        &self,
+        plan: &Plan,
+        buckets: Buckets,
+        over: &[Searchable],
+        known: Vec<(RecordId, Fingerprint)>,
+        cancel: &Cancel,
+    ) -> Result<(Histogram, Answer), EngineError> {
+        let mut histogram = Histogram::new(buckets);
+        let answer = count_rest(self, plan, over, known, cancel, &mut histogram)?;
         Ok((histogram, answer))
     }
 

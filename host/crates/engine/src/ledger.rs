@@ -6,6 +6,7 @@ use weir_query::{Missing, Stats};
 use weir_record::limits::QUERY_MISSING_MAX;
 
 use crate::damaged::Damaged;
+use crate::engine::EngineError;
 use crate::findings::Note;
 use crate::job::Scanned;
 use crate::searchable::Searchable;
@@ -79,6 +80,12 @@ impl Ledger {
                 self.answer.damaged.push(damaged);
             }
         }
+    }
+
+    /// Ends a query that must not go on without what is lost. No row behind it has been sent.
+    pub(crate) fn check(&self, whole: bool) -> Result<(), EngineError> {
+        let lost = self.answer.damaged.iter().find(|damaged| whole && damaged.has_lost_records());
+        lost.map_or(Ok(()), |damaged| Err(EngineError::Damaged(Box::new(damaged.clone()))))
     }
 
     /// Counts blocks of a segment that a filter has excluded together with others.

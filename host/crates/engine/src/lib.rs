@@ -27,6 +27,7 @@ mod count;
 mod damaged;
 mod engine;
 mod findings;
+mod flagged;
 mod item;
 mod job;
 mod ledger;

@@ -279,6 +279,7 @@ impl<'a, 'm> Query<'a, 'm> {
         let item = self.running.swap_remove(at).item;
         self.ahead = (2 * self.ahead).min(2 * self.engine.pool.workers());
         self.ledger.add(self.items[item].source, &mut scanned);
+        self.ledger.check(self.plan.whole)?;
         let (collected, tally) = match scanned.outcome {
             Ok(outcome) => outcome,
             Err(Failure::TooLarge) => return Err(self.memory()),

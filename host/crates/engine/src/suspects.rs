@@ -46,9 +46,41 @@ impl Split {
         split
     }
 
+    /// Divides searchables of one node among several: what other nodes may hold as well has been told apart by its
+    /// flags already, so that equal records of one keyed unit are all that is left to be looked for here.
+    pub(crate) fn keyed(sources: &[Searchable]) -> Split {
+        let mut split = Split { repeated: Vec::new(), single: Vec::new() };
+        for source in sources {
+            let (repeated, single) = match source {
+                Searchable::Log(_) => (Share::Nothing, Share::All),
+                Searchable::Segment(segment) => {
+                    let share = source.share();
+                    if segment.file().footer().unit().is_keyed() {
+                        (share, Share::Nothing)
+                    } else {
+                        (Share::Nothing, of_segment(segment, share).1)
+                    }
+                }
+            };
+            split.repeated.push(repeated);
+            split.single.push(single);
+        }
+        split
+    }
+
     pub(crate) fn has_repeated(&self) -> bool {
         self.repeated.iter().any(|share| !share.is_nothing())
     }
+}
+
+/// What of each searchable another node may hold as well: all that is given of keyed units and of the log, flagged
+/// origins of the rest.
+pub(crate) fn held_elsewhere(sources: &[Searchable]) -> Vec<Share> {
+    let share = |source: &Searchable| match source {
+        Searchable::Log(_) => Share::All,
+        Searchable::Segment(segment) => of_segment(segment, source.share()).0,
+    };
+    sources.iter().map(share).collect()
 }
 
 fn of_segment(segment: &SegmentPiece, asked: Share) -> (Share, Share) {
@@ -144,6 +176,16 @@ impl Suspects {
         let Some(&(id, _)) = self.records.get(QUERY_SUSPECTS_MAX) else { return Ok(None) };
         self.records.truncate(self.records.partition_point(|record| record.0 < id));
         if self.records.is_empty() { Err(TooMany) } else { Ok(Some(id)) }
+    }
+
+    /// Of records that are sorted by id.
+    pub(crate) fn known(records: Vec<(RecordId, Fingerprint)>) -> Suspects {
+        Suspects { records }
+    }
+
+    /// Whether a record is one of them.
+    pub(crate) fn contains(&self, (id, print): (RecordId, Fingerprint)) -> bool {
+        self.records[self.between(id, id)].iter().any(|known| known.1 == print)
     }
 
     pub(crate) fn records(&self) -> &[(RecordId, Fingerprint)] {

@@ -1,10 +1,11 @@
 //! What is not read of segments, and what happens when it cannot be.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use weir_engine::{Cancel, Damaged, DamagedPart, Plan, Searchable, SegmentPiece};
-use weir_query::{Buckets, Order, Stats};
+use weir_engine::{Cancel, Damaged, DamagedPart, EngineError, Plan, Searchable, SegmentPiece};
+use weir_query::{Buckets, Order, Rows, Stats};
 use weir_record::RecordId;
 use weir_record::limits::{QUERY_MEMORY_BYTES_MAX, QUERY_SCAN_BYTES_MIN, SEGMENT_FILTER_PART_BYTES};
 use weir_segment::{Grouping, WriterOptions};
@@ -191,6 +192,33 @@ fn a_damaged_block_is_named_with_its_origins_and_the_rest_is_found() {
         let block = damaged.iter().find(|damaged| damaged.part == DamagedPart::Block(3)).unwrap();
         assert_eq!(block.origins, origins, "{offset}");
         assert!(!block.why.is_empty());
+    }
+}
+
+#[test]
+fn a_query_that_asks_for_all_or_none_ends_at_damage_behind_the_rows_before_it() {
+    let (disk, path, file) = small(1000);
+    let entry = file.footer().blocks()[3];
+    disk.flip(&path, entry.offset + 30, 0x10).unwrap();
+    for order in [Order::Asc, Order::Desc] {
+        let plan = Plan { whole: true, order, ..plan("common") };
+        let mut found = Vec::new();
+        let mut sink = |rows: Rows| {
+            found.extend(rows.ids().iter().map(|id| id.time_ms()));
+            ControlFlow::Continue(())
+        };
+        let engine = engine(2, QUERY_MEMORY_BYTES_MAX);
+        let error = engine.run_over(&plan, &all(&file), &Cancel::new(), &mut sink).unwrap_err();
+        let EngineError::Damaged(damaged) = error else { panic!("{error}") };
+        assert_eq!(damaged.part, DamagedPart::Block(3));
+        let expected: Vec<u64> = match order {
+            Order::Asc => (0..entry.low.time_ms()).collect(),
+            Order::Desc => (entry.high.time_ms() + 1..1000).rev().collect(),
+        };
+        assert!(expected.starts_with(&found), "{order:?}: {found:?}");
+        let buckets = Buckets::new(0, 1000, 1).unwrap();
+        let counted = engine.histogram_of_rest(&plan, buckets, &all(&file), Vec::new(), &Cancel::new());
+        assert!(matches!(counted, Err(EngineError::Damaged(_))), "{counted:?}");
     }
 }
 

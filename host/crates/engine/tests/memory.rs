@@ -125,6 +125,7 @@ pub(crate) fn plan(query: &str) -> Plan {
         to: RecordId::MAX,
         limit: None,
         order: Order::Asc,
+        whole: false,
     }
 }
 

@@ -2,12 +2,13 @@
 //! those of a list.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 use weir_engine::{Cancel, Engine, Piece, Plan, Searchable, SegmentPiece};
-use weir_query::{Buckets, Fingerprint, Histogram, Matcher, Order};
+use weir_query::{Buckets, Fingerprint, Histogram, Matcher, Order, Rows};
 use weir_record::RecordId;
 use weir_record::limits::{QUERY_MEMORY_BYTES_MAX, QUERY_SCAN_BYTES_MIN};
 use weir_segment::{Grouping, Level, WriterOptions};
@@ -65,13 +66,14 @@ impl SegmentSpec {
 }
 
 /// What the promises of the flags allow: a record of an origin that is not flagged, in a unit that is not
-/// keyed, lies in no other such origin; anything may lie in the log and in flagged origins as well.
-fn world(seed: u64) -> World {
+/// keyed, lies in no other such origin; anything may lie in flagged origins as well, and in the log unless its
+/// flags are to be trusted, too.
+fn world(seed: u64, log_has_flags: bool) -> World {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut segments: Vec<SegmentSpec> = (0..random.usize(..4))
         .map(|_| SegmentSpec { keyed: random.u8(..4) == 0, ..SegmentSpec::default() })
         .collect();
-    let mut log: Vec<Vec<(usize, Shown)>> = (0..random.usize(1..4)).map(|_| Vec::new()).collect();
+    let mut log: Vec<Vec<((usize, bool), Shown)>> = (0..random.usize(1..4)).map(|_| Vec::new()).collect();
     let mut known = BTreeSet::new();
     for _ in 0..random.usize(..150) {
         let topic = random.usize(..3);
@@ -90,7 +92,9 @@ fn world(seed: u64) -> World {
                 (0..segments.len()).filter(|&number| segments[number].keyed == keyed).collect();
             if fitting.is_empty() || random.u8(..3) == 0 {
                 let piece = random.usize(..log.len());
-                log[piece].push((topic, shown(topic)));
+                let flagged = log_has_flags && (keyed || is_plain_somewhere || random.u8(..6) == 0);
+                is_plain_somewhere |= log_has_flags && !flagged;
+                log[piece].push(((topic, flagged), shown(topic)));
                 continue;
             }
             let segment = &mut segments[fitting[random.usize(..fitting.len())]];
@@ -110,13 +114,15 @@ fn world(seed: u64) -> World {
     world
 }
 
-fn add_piece(world: &mut World, random: &mut fastrand::Rng, mut records: Vec<(usize, Shown)>) {
+fn add_piece(world: &mut World, random: &mut fastrand::Rng, mut records: Vec<((usize, bool), Shown)>) {
     let mut batches = Vec::new();
     records.sort_by_key(|(topic, record)| (*topic, record.0));
     for of_topic in records.chunk_by(|a, b| a.0 == b.0) {
         for part in of_topic.chunks(1 + random.usize(..6)) {
             let records: Vec<(u128, &[u8])> = part.iter().map(|(_, record)| (record.0, &*record.2)).collect();
-            batches.push(batch(TOPICS[part[0].0], &records));
+            let (topic, flagged) = part[0].0;
+            let batch = batch(TOPICS[topic], &records);
+            batches.push(if flagged { batch.maybe_repeated() } else { batch });
             world.records.extend(part.iter().map(|(_, record)| record.clone()));
         }
     }
@@ -160,6 +166,7 @@ fn plans() -> impl Strategy<Value = Plan> {
             to: to.map_or(RecordId::MAX, |to| RecordId::from_parts(to, entropy)),
             limit,
             order: if newest_first { Order::Desc } else { Order::Asc },
+            whole: false,
         },
     )
 }
@@ -202,7 +209,7 @@ proptest! {
     fn every_mode_answers_as_a_list_would(
         seed in any::<u64>(), plan in plans(), from_ms in 0..TIMES_MS, width_ms in 1..TIMES_MS, buckets in 1..60_u64,
     ) {
-        let World { over, records } = world(seed);
+        let World { over, records } = world(seed, false);
         let all = naive(&records, &plan);
         let total = all.len() as u64;
 
@@ -229,6 +236,60 @@ proptest! {
         let (histogram, answer) = ENGINE.histogram_over(&plan, buckets, &over, &Cancel::new()).unwrap();
         prop_assert_eq!(answer.stats.records_matched, histogram.total());
         prop_assert_eq!(histogram, histogram_of(&all, buckets));
+    }
+}
+
+/// Counts in steps, as a cluster does that has the searchables on several nodes. Of keyed units one node counts
+/// what it has, and the others hand over what they have.
+fn count_apart(over: Vec<Searchable>, plan: &Plan, buckets: Buckets, seed: u64) -> Histogram {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut nodes: [(Vec<Searchable>, Vec<Searchable>); 3] = Default::default();
+    for part in over {
+        let node = random.usize(..3);
+        let is_keyed = matches!(&part, Searchable::Segment(part) if part.file().footer().unit().is_keyed());
+        let (suspects, counted) = &mut nodes[node];
+        match (is_keyed, node) {
+            (true, 0) => counted.push(part),
+            (true, _) => suspects.push(part),
+            (false, _) => {
+                suspects.push(part.clone());
+                counted.push(part);
+            }
+        }
+    }
+    let mut known = BTreeSet::new();
+    for (suspects, _) in &nodes {
+        let mut sink = |rows: Rows| {
+            known.extend(rows.iter().map(|row| (row.id, Fingerprint::read(row.payload).unwrap())));
+            ControlFlow::Continue(())
+        };
+        let plan = Plan { limit: None, ..plan.clone() };
+        ENGINE.suspects_over(&plan, suspects, &Cancel::new(), &mut sink).unwrap();
+    }
+    let known: Vec<(RecordId, Fingerprint)> = known.into_iter().collect();
+    let mut sum = Histogram::new(buckets);
+    for (id, print) in &known {
+        if let Some(bucket) = buckets.of(*id) {
+            sum.add(bucket, print.level(), 1);
+        }
+    }
+    for (_, counted) in &nodes {
+        let counted = ENGINE.histogram_of_rest(plan, buckets, counted, known.clone(), &Cancel::new());
+        assert!(sum.merge(&counted.unwrap().0));
+    }
+    sum
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #[test]
+    fn counts_of_several_nodes_add_up_to_those_of_a_list(
+        seed in any::<u64>(), plan in plans(), from_ms in 0..TIMES_MS, width_ms in 1..TIMES_MS, buckets in 1..60_u64,
+    ) {
+        let World { over, records } = world(seed, true);
+        let buckets = Buckets::new(from_ms, width_ms, buckets).unwrap();
+        let expected = histogram_of(&naive(&records, &plan), buckets);
+        prop_assert_eq!(count_apart(over, &plan, buckets, seed), expected);
     }
 }
 

@@ -83,6 +83,7 @@ fn plans() -> impl Strategy<Value = Plan> {
         to: RecordId::from_u128(to),
         limit,
         order: if newest_first { Order::Desc } else { Order::Asc },
+        whole: false,
     })
 }
 

@@ -7,8 +7,8 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use weir_api::backend::{
-    ApiError, Backend, Durability, ErrorKind, HistogramAnswer, HistogramRequest, IngestRequest, Ingested,
-    PeerBackend, PluginInfo, QueryAnswer, QueryRequest, StreamsAnswer, TailAnswer, TailRequest,
+    ApiError, Backend, Cluster, Durability, ErrorKind, HistogramAnswer, HistogramRequest, IngestRequest,
+    Ingested, PeerBackend, PluginInfo, QueryAnswer, QueryRequest, StreamsAnswer, TailAnswer, TailRequest,
 };
 use weir_api::oklog::Oklog;
 
@@ -17,6 +17,7 @@ use crate::clock;
 use crate::handover::Handover;
 use crate::histogram;
 use crate::intake::Intake;
+use crate::members::Members;
 use crate::metrics::Metrics;
 use crate::oklog::Foreign;
 use crate::queries::Queries;
@@ -36,6 +37,7 @@ pub(crate) struct NodeBackend {
     pub(crate) holder: Holder,
     pub(crate) serving: Arc<Serving>,
     pub(crate) oklog: Foreign,
+    pub(crate) members: Members,
     pub(crate) sources: Arc<Sources>,
     pub(crate) metrics: Arc<Metrics>,
     /// Whether there are stores that records can be handed to.
@@ -71,7 +73,7 @@ impl Backend for NodeBackend {
     }
 
     fn histogram(&self, request: HistogramRequest) -> BoxFuture<'_, Result<HistogramAnswer, ApiError>> {
-        Box::pin(histogram::count(&self.queries, self.held_ms(), request))
+        Box::pin(histogram::count(&self.queries, request))
     }
 
     fn oklog(&self) -> Option<&dyn Oklog> {
@@ -114,6 +116,10 @@ impl Backend for NodeBackend {
 
     fn peer(&self) -> Option<&dyn PeerBackend> {
         Some(&*self.serving)
+    }
+
+    fn cluster(&self) -> Option<&dyn Cluster> {
+        Some(&self.members)
     }
 
     fn now_ms(&self) -> u64 {
@@ -159,11 +165,8 @@ impl NodeBackend {
             self.metrics.disk_free_bytes.set(space.free_bytes as f64);
         }
         self.sources.refresh();
-    }
-
-    /// Times of the oldest and the newest record that this node holds.
-    fn held_ms(&self) -> Option<(u64, u64)> {
-        let (low, high) = self.holder.pin().id_range()?;
-        Some((low.time_ms(), high.time_ms()))
+        if let Some(gossip) = &self.members.gossip {
+            gossip.refresh();
+        }
     }
 }

@@ -30,8 +30,8 @@ impl Catalog {
     /// All streams, sorted. How many records a stream has is known only while a single node has it: of copies
     /// nobody can tell here which are the same.
     pub(crate) async fn streams(&self) -> Result<StreamsAnswer, ApiError> {
-        let others = self.peers.iter().flat_map(|peers| peers.others());
-        let (own, others) = tokio::join!(own(self.holder.clone()), join_all(others.map(ask)));
+        let others: Vec<Arc<Peer>> = self.peers.iter().flat_map(|peers| peers.others()).collect();
+        let (own, others) = tokio::join!(own(self.holder.clone()), join_all(others.iter().map(ask)));
         let mut all = BTreeMap::new();
         let mut missing = Vec::new();
         merge(&mut all, own?);

@@ -13,7 +13,7 @@ mod nodes;
 #[cfg(test)]
 mod power_cuts;
 mod progress;
-mod said;
+pub(crate) mod said;
 mod shipper;
 mod spool;
 

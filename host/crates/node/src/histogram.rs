@@ -1,12 +1,13 @@
-//! Counts over time: those of the engine where this node holds all there is, else from merged rows.
+//! Counts over time.
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use weir_api::backend::{ApiError, HistogramAnswer, HistogramRequest, QueryRequest};
-use weir_query::{Buckets, Context, Order, Rows};
+use weir_query::histogram::BucketsError;
+use weir_query::{Buckets, Context, Order};
 use weir_record::RecordId;
-use weir_segment::level::{LEVELS, Level};
+use weir_record::id::TIME_MS_MAX;
 
 use crate::clock;
 use crate::queries::Queries;
@@ -14,44 +15,34 @@ use crate::queries::Queries;
 /// Counts what matches. Open ends of the range become those of what is held, from the oldest to the newest record.
 pub(crate) async fn count(
     queries: &Arc<Queries>,
-    held_ms: Option<(u64, u64)>,
     request: HistogramRequest,
 ) -> Result<HistogramAnswer, ApiError> {
-    let (from_ms, to_ms) = range_of(&request, held_ms, clock::now_ms());
-    let mut counts = Counts::new(from_ms, to_ms, request.buckets);
+    let now_ms = clock::now_ms();
     // Ends the query when the client goes, and with it this future.
     let cancel: CancellationToken = request.cancel.child_token();
     let _guard = cancel.clone().drop_guard();
-    let to = request.to.min(RecordId::lowest_at(to_ms));
-    let HistogramRequest { text, expr, from, .. } = request;
+    let HistogramRequest { text, expr, from, to, buckets: count_max, .. } = request;
     let (order, context) = (Order::Asc, Context::default());
     let query = QueryRequest { text, expr, from, to, limit: None, order, context, cancel };
-    // Buckets that would end after the end of time are filled from rows.
-    let buckets = Buckets::new(from_ms, counts.width_ms, counts.buckets.len() as u64);
-    if let Ok(buckets) = buckets
-        && let Some(counted) = queries.counts(&query, buckets).await
-    {
-        let (histogram, stats) = counted?;
-        let buckets = histogram.counts().to_vec();
-        return Ok(HistogramAnswer { from_ms, width_ms: counts.width_ms, buckets, stats });
-    }
-    let mut answer = queries.start(query).await?;
-    while let Some(rows) = answer.rows.recv().await {
-        counts.add(&rows);
-    }
-    let ended = answer.done.await;
-    let stats = ended.unwrap_or_else(|_| Err(ApiError::internal("the query ended without saying how")))?;
-    Ok(HistogramAnswer { from_ms, width_ms: counts.width_ms, buckets: counts.buckets, stats })
+    let buckets = |held: Option<(RecordId, RecordId)>| {
+        let held_ms = held.map(|(low, high)| (low.time_ms(), high.time_ms()));
+        let (from_ms, to_ms) = range_of(from, to, held_ms, now_ms);
+        let buckets = buckets_of(from_ms, to_ms, count_max);
+        buckets.map_err(|error| ApiError::bad_request("bad_buckets", error.to_string()))
+    };
+    let (histogram, stats) = queries.counts(query, &buckets).await?;
+    let (from_ms, width_ms) = (histogram.buckets().from_ms(), histogram.buckets().width_ms());
+    Ok(HistogramAnswer { from_ms, width_ms, buckets: histogram.counts().to_vec(), stats })
 }
 
 /// The range in milliseconds, the end exclusive and after the beginning.
-fn range_of(request: &HistogramRequest, held_ms: Option<(u64, u64)>, now_ms: u64) -> (u64, u64) {
+fn range_of(from: RecordId, to: RecordId, held_ms: Option<(u64, u64)>, now_ms: u64) -> (u64, u64) {
     let (low_ms, high_ms) = held_ms.unwrap_or((now_ms, now_ms));
-    let from_ms = match request.from {
+    let from_ms = match from {
         RecordId::MIN => low_ms,
         from => from.time_ms(),
     };
-    let to_ms = match request.to {
+    let to_ms = match to {
         RecordId::MAX => high_ms.max(now_ms) + 1,
         // An id within a millisecond: some of its records belong to the range.
         to => to.time_ms() + u64::from(to.entropy() > 0),
@@ -59,80 +50,50 @@ fn range_of(request: &HistogramRequest, held_ms: Option<(u64, u64)>, now_ms: u64
     (from_ms, to_ms.max(from_ms + 1))
 }
 
-/// Buckets that fill.
-#[derive(Debug, PartialEq, Eq)]
-struct Counts {
-    from_ms: u64,
-    width_ms: u64,
-    buckets: Vec<[u64; LEVELS]>,
-}
-
-impl Counts {
-    fn new(from_ms: u64, to_ms: u64, buckets_max: usize) -> Counts {
-        let span_ms = to_ms - from_ms;
-        let width_ms = span_ms.div_ceil(buckets_max.max(1) as u64);
-        let count = span_ms.div_ceil(width_ms) as usize;
-        Counts { from_ms, width_ms, buckets: vec![[0; LEVELS]; count] }
-    }
-
-    fn add(&mut self, rows: &Rows) {
-        for row in rows.iter() {
-            let at = row.id.time_ms().saturating_sub(self.from_ms) / self.width_ms;
-            if let Some(bucket) = self.buckets.get_mut(at as usize) {
-                bucket[Level::of(row.payload) as usize] += 1;
-            }
-        }
-    }
+/// So many buckets at most. They begin earlier when they would end after the end of time.
+fn buckets_of(from_ms: u64, to_ms: u64, count_max: usize) -> Result<Buckets, BucketsError> {
+    let span_ms = to_ms - from_ms;
+    let width_ms = span_ms.div_ceil(count_max.max(1) as u64);
+    let count = span_ms.div_ceil(width_ms);
+    let last_from_ms = (TIME_MS_MAX + 1).saturating_sub(width_ms * count);
+    Buckets::new(from_ms.min(last_from_ms), width_ms, count)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use weir_query::parse;
-    use weir_record::Stream;
-
     use super::*;
 
     #[test]
-    fn buckets_cover_the_range_and_count_by_level() {
-        for (from_ms, to_ms, buckets_max, width_ms, count) in
-            [(0, 100, 10, 10, 10), (0, 101, 10, 11, 10), (5, 6, 10, 1, 1), (0, 7, 10, 1, 7), (0, 9, 4, 3, 3)]
-        {
-            let counts = Counts::new(from_ms, to_ms, buckets_max);
-            assert_eq!((counts.width_ms, counts.buckets.len()), (width_ms, count));
+    fn buckets_cover_the_range() {
+        let end = TIME_MS_MAX + 1;
+        for (from_ms, to_ms, count_max, expected) in [
+            (0, 100, 10, (0, 10, 10)),
+            (0, 101, 10, (0, 11, 10)),
+            (5, 6, 10, (5, 1, 1)),
+            (0, 7, 10, (0, 1, 7)),
+            (0, 9, 4, (0, 3, 3)),
+            (end - 10, end, 3, (end - 12, 4, 3)),
+        ] {
+            let buckets = buckets_of(from_ms, to_ms, count_max).unwrap();
+            assert_eq!((buckets.from_ms(), buckets.width_ms(), buckets.count()), expected);
         }
-        let mut rows = Rows::new();
-        let stream = rows.add_stream(Arc::new(Stream::new("t", [("", ""); 0]).unwrap()));
-        for (time_ms, payload) in [(1_000, "ERROR a"), (1_009, "x"), (1_010, "y"), (1_019, "level=warn")] {
-            rows.push(RecordId::lowest_at(time_ms), stream, payload.as_bytes());
-        }
-        let mut counts = Counts::new(1_000, 1_020, 2);
-        counts.add(&rows);
-        assert_eq!(counts.buckets, [[1, 0, 0, 0, 1], [0, 1, 0, 0, 1]]);
     }
 
     #[test]
     fn open_ends_are_those_of_what_is_there() {
         let (min, max) = (RecordId::MIN, RecordId::MAX);
         let at = RecordId::lowest_at;
-        for (from, to, expected) in [
-            (min, max, (50, 51)),
-            (at(10), max, (10, 51)),
-            (at(10), at(20), (10, 20)),
-            (at(10), RecordId::from_parts(20, 1), (10, 21)),
-            (at(10), at(10), (10, 11)),
-            (at(90), max, (90, 91)),
+        for (from, to, held, expected) in [
+            (min, max, None, (50, 51)),
+            (min, max, Some((7, 40)), (7, 51)),
+            (min, max, Some((7, 60)), (7, 61)),
+            (at(10), max, None, (10, 51)),
+            (at(10), at(20), None, (10, 20)),
+            (at(10), RecordId::from_parts(20, 1), None, (10, 21)),
+            (at(10), at(10), None, (10, 11)),
+            (at(90), max, None, (90, 91)),
         ] {
-            let request = HistogramRequest {
-                text: String::new(),
-                expr: parse("").unwrap(),
-                from,
-                to,
-                buckets: 10,
-                cancel: CancellationToken::new(),
-            };
-            assert_eq!(range_of(&request, None, 50), expected);
+            assert_eq!(range_of(from, to, held, 50), expected);
         }
     }
 }

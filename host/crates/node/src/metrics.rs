@@ -69,6 +69,7 @@ pub(crate) struct Metrics {
     pub(crate) partial_queries: IntCounter,
     /// Queries that run now.
     pub(crate) queries_running: IntGauge,
+    pub(crate) peer_searches_running: IntGauge,
     /// 1 while a source is open, by source.
     pub(crate) source_connected: IntGaugeVec,
     /// Calls into a plugin, by source.
@@ -121,6 +122,14 @@ pub(crate) struct Metrics {
     pub(crate) store_bytes: IntGauge,
     /// 1 while the store refuses origins for want of room.
     pub(crate) store_full: IntGauge,
+    /// Members that gossip knows, this node aside, by state: `up`, `suspect` or `down`.
+    pub(crate) cluster_members: IntGaugeVec,
+    /// Datagrams of gossip that were dropped, by reason.
+    pub(crate) gossip_rejected: ReadOff,
+    /// Datagrams of gossip, `in` or `out`.
+    pub(crate) gossip_datagrams: IntCounterVec,
+    /// Their bytes.
+    pub(crate) gossip_bytes: IntCounterVec,
     /// Bytes that compaction has written.
     pub(crate) compacted_bytes: Gauge,
     pub(crate) write_amplification: Gauge,
@@ -133,7 +142,7 @@ const SECONDS: &[f64] =
 /// Registers what it makes. A name that is taken or malformed is a mistake in the list below.
 struct List<'a>(&'a Registry);
 
-/// A counter by source whose value is kept elsewhere and read off when somebody asks.
+/// A counter by one label whose value is kept elsewhere and read off when somebody asks.
 pub(crate) struct ReadOff(CounterVec);
 
 impl ReadOff {
@@ -145,8 +154,8 @@ impl ReadOff {
 }
 
 impl List<'_> {
-    fn read_off(&self, name: &str, help: &str) -> ReadOff {
-        ReadOff(self.add(CounterVec::new(Opts::new(name, help), &["source"])))
+    fn read_off(&self, name: &str, help: &str, label: &str) -> ReadOff {
+        ReadOff(self.add(CounterVec::new(Opts::new(name, help), &[label])))
     }
 
     fn add<C: prometheus::core::Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
@@ -262,12 +271,16 @@ impl Metrics {
             partial_queries: list
                 .counter("weir_partial_queries_total", "Queries whose answer lacked something."),
             queries_running: list.gauge("weir_queries_running", "Queries that run now."),
+            peer_searches_running: list.gauge(
+                "weir_peer_searches_running",
+                "Searches that run now for queries of other nodes.",
+            ),
             source_connected: list.gauges("weir_source_connected", "1 while the source is open.", by_source),
-            plugin_calls: list.read_off("weir_plugin_calls_total", "Calls into a plugin."),
-            plugin_traps: list.read_off("weir_plugin_traps_total", "Traps of a plugin."),
+            plugin_calls: list.read_off("weir_plugin_calls_total", "Calls into a plugin.", "source"),
+            plugin_traps: list.read_off("weir_plugin_traps_total", "Traps of a plugin.", "source"),
             plugin_restarts: list.counters("weir_plugin_restarts_total", "Restarts of a plugin.", by_source),
             plugin_quarantined: list.gauges("weir_plugin_quarantined", "1 while quarantined.", by_source),
-            plugin_seconds: list.read_off("weir_plugin_seconds_total", "Time spent inside a plugin."),
+            plugin_seconds: list.read_off("weir_plugin_seconds_total", "Time spent inside a plugin.", "source"),
             plugin_memory_bytes: list.gauges(
                 "weir_plugin_memory_bytes",
                 "Memory of a plugin's instance.",
@@ -276,6 +289,7 @@ impl Metrics {
             plugin_log_dropped: list.read_off(
                 "weir_plugin_log_dropped_total",
                 "Log lines of a plugin dropped by its rate limit.",
+                "source",
             ),
             plugin_values: list.add(GaugeVec::new(
                 Opts::new("weir_plugin_value", "Values that plugins report themselves."),
@@ -320,6 +334,22 @@ impl Metrics {
             store_origins: list.gauge("weir_store_origins", "Origins that the store holds, whole."),
             store_bytes: list.gauge("weir_store_bytes", "Bytes of the segments of the store."),
             store_full: list.gauge("weir_store_full", "1 while the store takes nothing for want of room."),
+            cluster_members: list.gauges(
+                "weir_cluster_members",
+                "Members that gossip knows, this node aside.",
+                &["state"],
+            ),
+            gossip_rejected: list.read_off(
+                "weir_gossip_rejected_total",
+                "Datagrams of gossip, or records in them, that were dropped.",
+                "reason",
+            ),
+            gossip_datagrams: list.counters(
+                "weir_gossip_datagrams_total",
+                "Datagrams of gossip.",
+                &["direction"],
+            ),
+            gossip_bytes: list.counters("weir_gossip_bytes_total", "Their bytes.", &["direction"]),
             compacted_bytes: list.add(Gauge::with_opts(Opts::new(
                 "weir_store_compacted_bytes",
                 "Bytes that compaction has written since the start.",

@@ -67,7 +67,7 @@ impl Oklog for NodeBackend {
     }
 
     fn query_here(&self, request: QueryRequest) -> BoxFuture<'_, Result<QueryAnswer, ApiError>> {
-        Box::pin(self.queries.here(request))
+        Box::pin(self.queries.start_here(request))
     }
 
     fn ingest(&self) -> Option<&dyn OklogIngest> {
@@ -83,7 +83,7 @@ impl Oklog for NodeBackend {
         };
         let name = name_of(self.holder.node);
         let own = ClusterMember { name: name.clone(), kind: kind_of(roles), address: host, port };
-        let others = peers.others().filter(|peer| peer.is_up()).filter_map(|peer| member(peer));
+        let others = peers.others().into_iter().filter(|peer| peer.is_up()).filter_map(|peer| member(&peer));
         ClusterState { name, members: std::iter::once(own).chain(others).collect() }
     }
 }

@@ -1,183 +1,171 @@
-//! The other nodes, by the addresses that the configuration names: who they are, and how they do.
+//! The other nodes, named by the configuration or found by gossip: who they are, and how they do.
+//!
+//! Which of them there are changes while the node runs. Whoever does something for each of them meets them by
+//! [`Arrivals`], and ends when [`Peer::gone`] says so.
 
-use std::collections::BTreeMap;
+mod arrivals;
+mod peer;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use weir_api::backend::peer::{NodeInfo, PROTOCOL, Role};
-use weir_api::client::{ClientError, ClientOptions, PeerClient};
-use weir_api::{ClusterKey, Signer, Stamp};
-use weir_record::limits::{PEER_INFO_MS, PLAN_TIMEOUT_MS};
+use weir_api::ClusterKey;
+use weir_api::client::ClientError;
+use weir_record::limits::{PEER_INFO_MS, PEER_INFO_NODES};
 use weir_replication::StoreNode;
 
-use crate::clock;
+pub(crate) use arrivals::Arrivals;
+pub(crate) use peer::Peer;
 
 /// All of them.
 pub(crate) struct Peers {
-    list: Vec<Arc<Peer>>,
+    own: u64,
+    key: Option<ClusterKey>,
+    list: Mutex<Vec<Arc<Peer>>>,
     /// Counts up whenever something about them has changed.
     pub(crate) changed: watch::Sender<u64>,
+    /// Counts up whenever addresses come or go.
+    listed: watch::Sender<u64>,
 }
 
-/// One address.
-pub(crate) struct Peer {
+/// An address that gossip has found.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Found {
     /// The URL.
     pub(crate) url: String,
-    /// Asks the node there.
-    pub(crate) client: PeerClient,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    /// What the node said of itself last.
-    info: Option<NodeInfo>,
-    /// Whether it answered when it was asked last.
-    is_up: bool,
-    /// The address is this node's own.
-    is_self: bool,
+    /// Whether records may lie there.
+    pub(crate) may_hold: bool,
 }
 
 impl Peers {
-    /// The nodes at these URLs. Nothing is connected yet.
-    pub(crate) fn new(urls: &[String], key: Option<&ClusterKey>) -> Result<Arc<Peers>, ClientError> {
-        let list = urls.iter().map(|url| {
-            let signer = key.map(|key| {
-                Signer::new(key.clone(), || Stamp { now_ms: clock::now_ms(), nonce: fastrand::u128(..) })
-            });
-            let client = PeerClient::new(url, signer, ClientOptions::of_peers())?;
-            Ok(Arc::new(Peer { url: url.clone(), client, state: Mutex::default() }))
-        });
+    /// The nodes at these URLs, for node `own`. Nothing is connected yet.
+    pub(crate) fn new(
+        own: u64,
+        urls: &[String],
+        key: Option<&ClusterKey>,
+    ) -> Result<Arc<Peers>, ClientError> {
+        let list = urls.iter().map(|url| Ok(Arc::new(Peer::new(url, key, true)?)));
         Ok(Arc::new(Peers {
-            list: list.collect::<Result<_, ClientError>>()?,
+            own,
+            key: key.cloned(),
+            list: Mutex::new(list.collect::<Result<_, ClientError>>()?),
             changed: watch::Sender::new(0),
+            listed: watch::Sender::new(0),
         }))
     }
 
-    /// Asks each who it is, again and again. `own` is the id of this node.
-    pub(crate) async fn follow(self: Arc<Self>, own: u64, stop: CancellationToken) {
+    /// Sets the addresses that gossip has found. Those that the configuration names stay whatever it says.
+    pub(crate) fn found(&self, found: &BTreeSet<Found>) {
+        let mut list = self.list.lock();
+        let before = list.len();
+        list.retain(|peer| {
+            let stays = peer.is_named || found.iter().any(|found| found.url == peer.url);
+            if !stays {
+                peer.gone.cancel();
+            }
+            stays
+        });
+        let mut has_changed = list.len() != before;
+        for Found { url, may_hold } in found {
+            if let Some(known) = list.iter().find(|peer| peer.url == *url) {
+                known.may_hold.store(*may_hold, Ordering::Relaxed);
+                continue;
+            }
+            match Peer::new(url, self.key.as_ref(), false) {
+                Ok(peer) => {
+                    peer.may_hold.store(*may_hold, Ordering::Relaxed);
+                    list.push(Arc::new(peer));
+                    has_changed = true;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, url, "a member says that its API is where nobody can ask it");
+                }
+            }
+        }
+        drop(list);
+        if has_changed {
+            self.listed.send_modify(|changes| *changes += 1);
+            self.changed.send_modify(|changes| *changes += 1);
+        }
+    }
+
+    /// Has the node at an address asked how it does, soon.
+    pub(crate) fn ask_soon(&self, url: &str) {
+        if let Some(peer) = self.list.lock().iter().find(|peer| peer.url == url) {
+            peer.wanted.notify_one();
+        }
+    }
+
+    /// Asks each who it is, again and again.
+    pub(crate) async fn follow(self: Arc<Self>, stop: CancellationToken) {
         let mut asking = JoinSet::new();
-        for peer in &self.list {
-            let (peer, peers, stop) = (Arc::clone(peer), Arc::clone(&self), stop.clone());
+        let mut arrivals = Arrivals::new(&self);
+        loop {
+            let peer = tokio::select! {
+                peer = arrivals.next() => peer,
+                Some(_) = asking.join_next() => continue,
+                () = stop.cancelled() => return,
+            };
+            let peers = Arc::clone(&self);
             asking.spawn(async move {
                 loop {
-                    if peer.ask(own).await {
+                    if peer.ask(peers.own).await {
                         peers.changed.send_modify(|changes| *changes += 1);
                     }
                     tokio::select! {
-                        () = tokio::time::sleep(Duration::from_millis(PEER_INFO_MS)) => {}
-                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(peers.pause()) => {}
+                        () = peer.wanted.notified() => {}
+                        () = peer.gone.cancelled() => return,
                     }
                 }
             });
         }
-        while asking.join_next().await.is_some() {}
     }
 
-    /// All but this node.
-    pub(crate) fn others(&self) -> impl Iterator<Item = &Arc<Peer>> {
-        self.list.iter().filter(|peer| !peer.state.lock().is_self)
+    /// Time between two questions to one node: with many of them each is asked less often.
+    fn pause(&self) -> Duration {
+        let nodes = self.list.lock().len() as u64;
+        Duration::from_millis((PEER_INFO_MS * nodes / PEER_INFO_NODES).max(PEER_INFO_MS))
+    }
+
+    /// All but this node. One that is known by several addresses is there once.
+    pub(crate) fn others(&self) -> Vec<Arc<Peer>> {
+        let mut others: Vec<Arc<Peer>> =
+            self.list.lock().iter().filter(|peer| !peer.is_self()).map(Arc::clone).collect();
+        // The address that answers, if one does.
+        others.sort_by_key(|peer| !peer.is_up());
+        let mut nodes = BTreeSet::new();
+        others.retain(|peer| peer.node().is_none_or(|node| nodes.insert(node)));
+        others
+    }
+
+    /// Whether a node is asked at this address, and not at another one that it has, too.
+    pub(crate) fn is_main(&self, peer: &Arc<Peer>) -> bool {
+        self.others().iter().any(|other| Arc::ptr_eq(other, peer))
     }
 
     /// The address of this node, if the list has it.
     pub(crate) fn own_url(&self) -> Option<String> {
-        self.list.iter().find(|peer| peer.state.lock().is_self).map(|peer| peer.url.clone())
+        self.list.lock().iter().find(|peer| peer.is_self()).map(|peer| peer.url.clone())
     }
 
     /// What to call a node: its address, or its id when no address is known.
     pub(crate) fn name_of(&self, node: u64) -> String {
-        let is_it = |peer: &&Arc<Peer>| peer.info().is_some_and(|info| info.node == node);
-        self.list.iter().find(is_it).map_or_else(|| format!("{node:016x}"), |peer| peer.url.clone())
+        let list = self.list.lock();
+        let known = list.iter().find(|peer| peer.node() == Some(node));
+        known.map_or_else(|| format!("{node:016x}"), |peer| peer.url.clone())
     }
 
     /// The stores that answer, with `own` where this node is one: what placement ranks.
     pub(crate) fn stores(&self, own: Option<StoreNode>) -> Vec<StoreNode> {
-        let mut stores: BTreeMap<u64, StoreNode> = BTreeMap::new();
-        for peer in self.others() {
-            let state = peer.state.lock();
-            if let Some(info) = state.info.as_ref().filter(|info| state.is_up && info.is(Role::Store)) {
-                stores.insert(info.node, store_of(info));
-            }
-        }
-        stores.extend(own.map(|own| (own.node, own)));
-        stores.into_values().collect()
-    }
-}
-
-fn store_of(info: &NodeInfo) -> StoreNode {
-    StoreNode {
-        node: info.node,
-        capacity_bytes: info.capacity_bytes,
-        zone: info.zone.clone(),
-        draining: info.draining,
-        full: info.full,
-    }
-}
-
-impl Peer {
-    /// What the node said of itself last, whether it answers now or not.
-    pub(crate) fn info(&self) -> Option<NodeInfo> {
-        self.state.lock().info.clone()
-    }
-
-    /// Whether it answered when it was asked last.
-    pub(crate) fn is_up(&self) -> bool {
-        self.state.lock().is_up
-    }
-
-    /// Takes note of what it has said of itself elsewhere.
-    pub(crate) fn answered(&self, info: NodeInfo) {
-        let mut state = self.state.lock();
-        state.is_up = true;
-        state.info = Some(info);
-    }
-
-    /// Asks who it is; whether anything has changed that matters to others.
-    pub(crate) async fn ask(&self, own: u64) -> bool {
-        let asked = timeout(Duration::from_millis(PLAN_TIMEOUT_MS), self.client.info()).await;
-        let mut state = self.state.lock();
-        let before = (state.is_up, state.is_self, state.info.as_ref().map(store_of));
-        match asked {
-            Ok(Ok(info)) if info.protocol != PROTOCOL => {
-                tracing::error!(
-                    url = self.url,
-                    info.protocol,
-                    "a peer speaks another protocol; it is not talked to"
-                );
-                state.is_up = false;
-            }
-            Ok(Ok(info)) => {
-                if !state.is_up {
-                    let roles: Vec<Role> = info.roles.clone();
-                    tracing::info!(
-                        url = self.url,
-                        node = format!("{:016x}", info.node),
-                        ?roles,
-                        "a peer answers"
-                    );
-                }
-                state.is_self = info.node == own;
-                state.is_up = true;
-                state.info = Some(info);
-            }
-            Ok(Err(error)) => {
-                if state.is_up || state.info.is_none() && !error.is_retryable() {
-                    tracing::warn!(url = self.url, %error, "a peer does not answer");
-                }
-                state.is_up = false;
-            }
-            Err(_) => {
-                if state.is_up {
-                    tracing::warn!(url = self.url, "a peer does not answer in time");
-                }
-                state.is_up = false;
-            }
-        }
-        before != (state.is_up, state.is_self, state.info.as_ref().map(store_of))
+        let stores = self.others().into_iter().filter_map(|peer| peer.store());
+        let by_node: BTreeMap<u64, StoreNode> = stores.chain(own).map(|store| (store.node, store)).collect();
+        by_node.into_values().collect()
     }
 }

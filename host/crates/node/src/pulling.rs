@@ -26,7 +26,7 @@ use crate::announce::Announced;
 use crate::clock;
 use crate::handover::Handover;
 use crate::metrics::Metrics;
-use crate::peers::{Peer, Peers};
+use crate::peers::{Arrivals, Peer, Peers};
 
 /// Pause before a peer that failed is asked again.
 const PEER_PAUSE: Duration = Duration::from_millis(500);
@@ -55,9 +55,7 @@ impl Pulling {
     /// Pulls until it is told to stop.
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
-        for peer in self.peers.others() {
-            tasks.spawn(Arc::clone(&self).follow(Arc::clone(peer)));
-        }
+        let mut arrivals = Arrivals::new(&self.peers);
         if self.own.is_some() {
             tasks.spawn(Arc::clone(&self).follow_own());
         }
@@ -75,6 +73,10 @@ impl Pulling {
                 () = self.wake.notified() => {}
                 _ = changed.changed() => {}
                 Some(_) = at_work.join_next() => {}
+                Some(_) = tasks.join_next() => {}
+                peer = arrivals.next() => {
+                    tasks.spawn(Arc::clone(&self).follow(peer));
+                }
                 () = tokio::time::sleep(Duration::from_millis(pause_ms)) => {}
             }
         }
@@ -99,14 +101,31 @@ impl Pulling {
         }
     }
 
-    /// Follows the backlog of the node at an address, whoever it is.
+    /// Follows the backlog of the node at an address, until the address is no longer of interest.
     async fn follow(self: Arc<Self>, peer: Arc<Peer>) {
+        let mut followed = None;
+        tokio::select! {
+            () = self.follow_on(&peer, &mut followed) => {}
+            () = peer.gone.cancelled() => {}
+        }
+        if let Some(node) = followed {
+            self.puller.lock().remove_peer(node);
+        }
+    }
+
+    /// Follows the backlog of the node at an address, whoever it is. `followed` is the node whose backlog the puller
+    /// has from here.
+    async fn follow_on(&self, peer: &Arc<Peer>, followed: &mut Option<u64>) {
         let mut mirror: Option<Mirror> = None;
         let mut changed = self.peers.changed.subscribe();
         loop {
-            let Some(info) = peer.info().filter(|info| info.is(Role::Ingest) && info.node != self.node)
-            else {
-                // Not known yet, or no ingest node.
+            let ingest = peer.info().filter(|info| info.is(Role::Ingest) && info.node != self.node);
+            let Some(info) = ingest.filter(|_| self.peers.is_main(peer)) else {
+                // Not known yet, no ingest node, or one that is followed at another address.
+                if let Some(before) = followed.take() {
+                    mirror = None;
+                    self.puller.lock().remove_peer(before);
+                }
                 if changed.changed().await.is_err() {
                     return;
                 }
@@ -115,6 +134,7 @@ impl Pulling {
             if let Some(before) = mirror.take_if(|mirror| mirror.node() != info.node) {
                 self.puller.lock().remove_peer(before.node());
             }
+            *followed = Some(info.node);
             let following = mirror.get_or_insert_with(|| Mirror::new(info.node, Place::Backlog));
             let wait_ms = if following.is_whole() { NODE_WAIT_MS_MAX } else { 0 };
             let request =
@@ -265,7 +285,7 @@ impl Pulling {
     }
 
     fn peer(&self, node: u64) -> Option<Arc<Peer>> {
-        self.peers.others().find(|peer| peer.info().is_some_and(|info| info.node == node)).cloned()
+        self.peers.others().into_iter().find(|peer| peer.node() == Some(node))
     }
 }
 

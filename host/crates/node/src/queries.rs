@@ -1,11 +1,14 @@
 //! The query role: compiles, waits for a place, plans over the nodes that hold records, hands rows to the client.
 
 mod context;
+mod counting;
 mod deadline;
+mod gather;
 mod local;
 mod merger;
 mod planner;
 mod remote;
+mod shares;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,15 +17,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use weir_api::backend::{ApiError, ErrorKind, QueryAnswer, QueryRequest};
 use weir_engine::Plan;
-use weir_query::{Buckets, Histogram, Matcher, Missing, Order, Rows, Stats};
-use weir_record::RecordId;
-use weir_record::limits::{PLANS_MAX, QUERIES_RUNNING_MAX, QUERIES_WAITING_MAX};
+use weir_query::{Histogram, Matcher, Stats};
+use weir_record::limits::{QUERIES_RUNNING_MAX, QUERIES_WAITING_MAX};
 
 use crate::metrics::Metrics;
+use counting::{BucketsOf, Count};
+use gather::Gather;
 pub(crate) use local::{Kind, Local};
-use merger::Merger;
 pub(crate) use planner::Planner;
-use planner::{Planned, Reach, Search};
+pub(crate) use shares::records;
 
 /// Chunks of rows between two stages: enough that neither waits for the other's scheduling.
 const CHUNKS_AHEAD: usize = 4;
@@ -39,14 +42,13 @@ pub(crate) struct Queries {
     metrics: Arc<Metrics>,
 }
 
-/// A part of an answer under way.
-struct Stream {
-    /// What to call its node.
-    node: String,
-    rows: mpsc::Receiver<Rows>,
-    /// How it ended; sent after the last rows.
-    done: oneshot::Receiver<Result<Stats, String>>,
-    range: (RecordId, RecordId),
+/// A question on its way through this role.
+#[derive(Clone)]
+struct Question {
+    request: QueryRequest,
+    plan: Plan,
+    /// When nobody waits for the answer any more.
+    deadline: Option<Instant>,
 }
 
 impl Queries {
@@ -63,15 +65,31 @@ impl Queries {
 
     /// Starts a query; its rows come through the answer.
     pub(crate) async fn start(self: &Arc<Self>, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
+        self.within(request, |queries, request, deadline| async move {
+            if request.context.is_none() {
+                queries.hits(request, deadline).await
+            } else {
+                queries.with_context(request, deadline).await
+            }
+        })
+        .await
+    }
+
+    /// Starts a query over what this node itself holds.
+    pub(crate) async fn start_here(self: &Arc<Self>, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
+        self.within(request, |queries, request, _| async move { queries.here(request).await }).await
+    }
+
+    /// Starts a query that ends when it takes too long.
+    async fn within<F: Future<Output = Result<QueryAnswer, ApiError>>>(
+        self: &Arc<Self>,
+        request: QueryRequest,
+        start: impl FnOnce(Arc<Self>, QueryRequest, Option<Instant>) -> F,
+    ) -> Result<QueryAnswer, ApiError> {
         let cancel = request.cancel.child_token();
         let request = QueryRequest { cancel: cancel.clone(), ..request };
-        let started = async {
-            if request.context.is_none() {
-                self.hits(request).await
-            } else {
-                self.with_context(request).await
-            }
-        };
+        let deadline = self.time_max.map(|time_max| Instant::now() + time_max);
+        let started = start(Arc::clone(self), request, deadline);
         match self.time_max {
             Some(time_max) => deadline::within(time_max, cancel, started).await,
             None => started.await,
@@ -79,24 +97,27 @@ impl Queries {
     }
 
     /// Starts a query for what matches.
-    async fn hits(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
-        let Some(planner) = &self.planner else { return self.here(request).await };
-        let plan = plan_of(&request)?;
+    async fn hits(
+        self: &Arc<Self>,
+        request: QueryRequest,
+        deadline: Option<Instant>,
+    ) -> Result<QueryAnswer, ApiError> {
+        let Some(planner) = self.planner.clone() else { return self.here(request).await };
+        let question = Question { plan: plan_of(&request)?, request, deadline };
         let asked = Instant::now();
-        let place = self.place(&request).await?;
+        let place = self.place(&question.request).await?;
         let queue_us = micros(asked);
         let (send, rows) = mpsc::channel(CHUNKS_AHEAD);
         let (finish, done) = oneshot::channel();
         let metrics = self.metrics.clone();
         let started = Instant::now();
-        let (streams, missing) = self.open(planner, &request, &plan, &Kind::Rows).await?;
+        let gather = Gather::open(Arc::clone(self), planner, question).await;
         let plan_us = micros(started);
-        let partial = !missing.is_empty();
-        let order = request.order;
-        let limit = request.limit;
+        let partial = gather.is_partial();
         metrics.queries_running.inc();
+        let runtime = tokio::runtime::Handle::current();
         tokio::task::spawn_blocking(move || {
-            let mut result = merge(streams, missing, order, limit, &send);
+            let mut result = gather.merge(&runtime, &send);
             drop(send);
             if let Ok(stats) = &mut result {
                 stats.stages.queue_us += queue_us;
@@ -111,8 +132,8 @@ impl Queries {
         Ok(QueryAnswer { rows, done, partial })
     }
 
-    /// Starts a query over what this node itself holds.
-    pub(crate) async fn here(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
+    /// The same over what this node itself holds.
+    async fn here(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
         let plan = plan_of(&request)?;
         let asked = Instant::now();
         let place = self.place(&request).await?;
@@ -138,34 +159,39 @@ impl Queries {
         Ok(QueryAnswer { rows, done, partial: false })
     }
 
-    /// Counts over what this node itself holds, without making rows; `None` when other nodes hold records, too: a
-    /// record that several of them hold is only found to be one when they are merged.
+    /// Counts by bucket and level, without making rows. Which buckets there are may depend on the lowest and the highest
+    /// id that is held.
     pub(crate) async fn counts(
-        &self,
-        request: &QueryRequest,
-        buckets: Buckets,
-    ) -> Option<Result<(Histogram, Stats), ApiError>> {
-        if self.planner.is_some() {
-            return None;
-        }
-        let counted = self.counts_here(request, buckets);
-        let Some(time_max) = self.time_max else { return Some(counted.await) };
+        self: &Arc<Self>,
+        request: QueryRequest,
+        buckets: BucketsOf<'_>,
+    ) -> Result<(Histogram, Stats), ApiError> {
+        let deadline = self.time_max.map(|time_max| Instant::now() + time_max);
+        let question = Question { plan: plan_of(&request)?, request, deadline };
+        let counted = self.counted(question, buckets);
+        let Some(time_max) = self.time_max else { return counted.await };
         // Whoever asked cancels what is under way when this returns.
         let counted = tokio::time::timeout(time_max, counted).await;
-        Some(counted.unwrap_or_else(|_| Err(deadline::too_long(time_max))))
+        counted.unwrap_or_else(|_| Err(deadline::too_long(time_max)))
     }
 
-    async fn counts_here(
+    async fn counted(
         &self,
-        request: &QueryRequest,
-        buckets: Buckets,
+        question: Question,
+        buckets: BucketsOf<'_>,
     ) -> Result<(Histogram, Stats), ApiError> {
-        let plan = plan_of(request)?;
         let asked = Instant::now();
-        let _place = self.place(request).await?;
+        let _place = self.place(&question.request).await?;
         let (queue_us, started) = (micros(asked), Instant::now());
         self.metrics.queries_running.inc();
-        let counted = self.local.histogram_of_all(plan, buckets, &request.cancel).await;
+        let counted = async {
+            if let Some(planner) = &self.planner {
+                return Count::new(&self.local, planner, &question, buckets).run().await;
+            }
+            let buckets = buckets(self.local.holder().pin().id_range())?;
+            self.local.histogram_of_all(question.plan.clone(), buckets, &question.request.cancel).await
+        };
+        let counted = counted.await;
         self.metrics.queries_running.dec();
         let (histogram, mut result) = match counted {
             Ok((histogram, stats)) => (Some(histogram), Ok(stats)),
@@ -180,70 +206,6 @@ impl Queries {
         histogram
             .map(|histogram| (histogram, stats))
             .ok_or_else(|| ApiError::internal("counting came to nothing"))
-    }
-
-    /// Plans, and opens every part. What is gone meanwhile is planned anew.
-    async fn open(
-        &self,
-        planner: &Arc<Planner>,
-        request: &QueryRequest,
-        plan: &Plan,
-        kind: &Kind,
-    ) -> Result<(Vec<Stream>, Vec<Missing>), ApiError> {
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let Planned { searches, mut missing } = planner.plan(request.from, request.to).await;
-            let mut streams = Vec::with_capacity(searches.len());
-            let mut gone = Vec::new();
-            for search in searches {
-                match self.open_one(&search, request, plan, kind).await {
-                    Ok(stream) => streams.push(stream),
-                    Err(why) => gone.push((search, why)),
-                }
-            }
-            if gone.is_empty() {
-                return Ok((streams, missing));
-            }
-            if attempt < PLANS_MAX {
-                for (search, why) in &gone {
-                    tracing::debug!(node = search.node, why, "a part of a query is gone; it is planned anew");
-                }
-                planner.look_again(gone.iter().map(|(search, _)| search)).await;
-                continue;
-            }
-            for (search, why) in gone {
-                let (node, place) = (search.node, "what it was to search".to_owned());
-                missing.push(Missing { node, place, from: request.from, to: request.to, why });
-            }
-            return Ok((streams, missing));
-        }
-    }
-
-    async fn open_one(
-        &self,
-        search: &Search,
-        request: &QueryRequest,
-        plan: &Plan,
-        kind: &Kind,
-    ) -> Result<Stream, String> {
-        let (send, rows) = mpsc::channel(CHUNKS_AHEAD);
-        let (finish, done) = oneshot::channel();
-        let range = (request.from, request.to);
-        match &search.reach {
-            Reach::Own(pinned) => {
-                let selected = pinned.some(search.log, &search.units);
-                let searched = self.local.some(selected, kind.clone(), plan.clone(), &request.cancel, send);
-                tokio::spawn(async move {
-                    let _ = finish.send(searched.await.map_err(|error| error.to_string()));
-                });
-            }
-            Reach::Peer { peer, token } => {
-                let body = remote::open(peer, *token, search, request, kind).await?;
-                tokio::spawn(remote::follow(body, send, finish, request.cancel.clone()));
-            }
-        }
-        Ok(Stream { node: search.node.clone(), rows, done, range })
     }
 
     async fn place(&self, request: &QueryRequest) -> Result<OwnedSemaphorePermit, ApiError> {
@@ -267,65 +229,14 @@ impl Queries {
 fn plan_of(request: &QueryRequest) -> Result<Plan, ApiError> {
     let matcher = Matcher::compile(&request.expr)
         .map_err(|error| ApiError::bad_request("bad_query", error.to_string()))?;
-    Ok(Plan { matcher, from: request.from, to: request.to, limit: request.limit, order: request.order })
-}
-
-/// Merges parts until all have ended or the client has enough. Blocks.
-fn merge(
-    mut streams: Vec<Stream>,
-    missing: Vec<Missing>,
-    order: Order,
-    limit: Option<u64>,
-    send: &mpsc::Sender<Rows>,
-) -> Result<Stats, ApiError> {
-    let mut merger = Merger::new(order, streams.len());
-    let mut sent = 0;
-    let mut is_wanted = true;
-    loop {
-        let rows = merger.next(limit.unwrap_or(u64::MAX) - sent);
-        if !rows.is_empty() {
-            sent += rows.count() as u64;
-            is_wanted = send.blocking_send(rows).is_ok();
-        } else if let Some(number) = merger.waits_for() {
-            match streams[number].rows.blocking_recv() {
-                Some(rows) => {
-                    if let Err(error) = merger.push(number, rows) {
-                        return Err(ApiError::internal(format!("{}: {error}", streams[number].node)));
-                    }
-                }
-                None => merger.end(number),
-            }
-        } else {
-            break;
-        }
-        if !is_wanted || limit.is_some_and(|limit| sent >= limit) {
-            break;
-        }
-    }
-    let limited = limit.is_some_and(|limit| sent >= limit);
-    let mut stats = Stats::default();
-    for Stream { node, rows, done, range } in streams {
-        // Whoever still sends is told that nobody listens.
-        drop(rows);
-        let ended = done.blocking_recv().unwrap_or_else(|_| Err("it ended without saying how".into()));
-        match ended {
-            Ok(part) => stats.merge(&node, part),
-            // What was not needed is not missed.
-            Err(_) if limited || !is_wanted => {}
-            Err(why) => {
-                let place = "the rest of its answer".to_owned();
-                stats.miss(Missing { node, place, from: range.0, to: range.1, why });
-            }
-        }
-    }
-    for missing in missing {
-        stats.miss(missing);
-    }
-    stats.records_matched = sent;
-    stats.limited = limited;
-    stats.repeats += merger.repeats();
-    stats.conflicts = merger.conflicts();
-    Ok(stats)
+    Ok(Plan {
+        matcher,
+        from: request.from,
+        to: request.to,
+        limit: request.limit,
+        order: request.order,
+        whole: false,
+    })
 }
 
 fn micros(since: Instant) -> u64 {

@@ -1,5 +1,7 @@
 //! From a configuration to a running node, and from a signal to its end. Reads top to bottom.
 
+mod error;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,9 +30,11 @@ use crate::config::{Config, Listen};
 use crate::forward::Forward;
 use crate::forward::backend::ForwardBackend;
 use crate::forward_lines;
+use crate::gossip::{self, Gossip, OwnState};
 use crate::idempotency::Answers;
 use crate::ingest_role::IngestRole;
 use crate::intake::Intake;
+use crate::members::Members;
 use crate::metrics::Metrics;
 use crate::oklog::{self, Foreign};
 use crate::peers::Peers;
@@ -48,6 +52,8 @@ use crate::tail::Merged;
 use crate::tcp_lines::{LinePort, Mode};
 use crate::upkeep::{self, Expiring};
 
+pub use error::RunError;
+
 /// How long shutdown may take: the sources' last words, requests under way, the last commit.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -59,63 +65,6 @@ pub struct RunOptions {
     pub embedded: Vec<EmbeddedPlugin>,
     /// Version of the binary, for metrics and logs.
     pub version: &'static str,
-}
-
-/// Why a process could not start, or ended with trouble. What was acknowledged is on disk in every case.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The async runtime could not start.
-    #[error("start the node: {0}")]
-    Start(std::io::Error),
-    /// The data directory cannot be used.
-    #[error(transparent)]
-    DataDir(#[from] weir_storage::DataDirError),
-    /// The ingest log cannot be opened.
-    #[error(transparent)]
-    Log(#[from] weir_storage::LogError),
-    /// The file of `Idempotency-Key`s cannot be opened.
-    #[error(transparent)]
-    Keys(#[from] weir_storage::KeyFileError),
-    /// The address cannot be listened on.
-    #[error(transparent)]
-    Bind(#[from] weir_api::BindError),
-    /// A port for lines cannot be opened.
-    #[error("listen.{port}: {source}, or close the port: listen.{port} = \"off\"")]
-    Lines {
-        /// `fast` or `durable`.
-        port: &'static str,
-        /// Why not.
-        source: weir_api::BindError,
-    },
-    /// The key of the cluster cannot be used.
-    #[error("cluster.key_file {}: {why}", path.display())]
-    Key {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        why: String,
-    },
-    /// The store cannot be opened.
-    #[error(transparent)]
-    Store(#[from] weir_storage::StoreError),
-    /// What was sealed cannot be opened.
-    #[error(transparent)]
-    Backlog(#[from] weir_storage::BacklogError),
-    /// Units cannot be cut as the configuration says.
-    #[error("retention.rules: {0}")]
-    Units(#[from] weir_segment::unit::UnitError),
-    /// A URL to forward to is not one.
-    #[error(transparent)]
-    Forward(#[from] weir_api::client::ClientError),
-    /// The plugin engine cannot start.
-    #[error(transparent)]
-    Plugins(#[from] weir_plugin_runtime::RuntimeError),
-    /// The log failed while running; nothing was acknowledged afterwards.
-    #[error("the ingest log failed: {0}; look at the disk, then start the node again")]
-    LogFailed(String),
-    /// Sources of a forwarder that could not be read or delivered to the end.
-    #[error("{0}")]
-    Sources(String),
 }
 
 /// Runs a process to its end.
@@ -151,7 +100,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     let server = Server::bind(listen, ServerOptions::default())?;
     let line_ports = line_ports(config.listen)?;
     let key = cluster_key(config)?;
-    let peers = Peers::new(&config.cluster.peers, key.as_ref())?;
+    let peers = Peers::new(data_dir.node(), &config.cluster.peers, key.as_ref())?;
     let (failed, mut has_failed) = watch::channel(None);
 
     let stop = CancellationToken::new();
@@ -191,8 +140,8 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         memory_bytes_all_max: QUERIES_MEMORY_BYTES_MAX,
     })
     .map_err(RunError::Start)?;
-    let local = Arc::new(Local::new(engine, holder.clone()));
-    let has_others = !config.cluster.peers.is_empty();
+    let local = Arc::new(Local::new(engine, holder.clone(), metrics.clone()));
+    let has_others = config.cluster.has_others();
     let planner = (config.roles.query && has_others).then(|| {
         let remembered = remember::read(data_dir.path());
         Planner::new(data_dir.node(), holder.clone(), peers.clone(), retention_ms(config), remembered)
@@ -209,7 +158,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         zone: config.cluster.zone.clone(),
         capacity_bytes,
         replication: config.cluster.replication,
-        key,
+        key: key.clone(),
         announced: announced.clone(),
         handover: handover.clone(),
         store: store.clone(),
@@ -228,6 +177,36 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     let (stopping, stopping_seen) = watch::channel(false);
     let runtime = plugin_runtime(Some(data_dir.plugins_dir()))?;
     let sources = Sources::new(config, &options.embedded, runtime, metrics.clone());
+    let gossip = match &config.cluster.gossip {
+        None => None,
+        Some(of) => Some(
+            Gossip::open(gossip::Options {
+                config: of,
+                node: data_dir.node(),
+                data_dir: data_dir.path().to_owned(),
+                key: key.as_ref(),
+                api: server.address(),
+                own: OwnState {
+                    serving: serving.clone(),
+                    holder: holder.clone(),
+                    sources: sources.clone(),
+                    url: String::new(),
+                },
+                peers: peers.clone(),
+                planner: planner.clone(),
+                metrics: metrics.clone(),
+            })
+            .await?,
+        ),
+    };
+    let members = Members {
+        gossip: gossip.clone(),
+        peers: peers.clone(),
+        planner: planner.clone(),
+        serving: serving.clone(),
+        address: server.address(),
+    };
+    let held = holder.clone();
     let backend = Arc::new(NodeBackend {
         intake,
         handover: handover.clone(),
@@ -242,6 +221,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         holder,
         serving,
         oklog,
+        members,
         sources: sources.clone(),
         metrics: metrics.clone(),
         replicates: has_others || config.roles.store,
@@ -252,7 +232,10 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     let address = server.address();
     let serving = tokio::spawn(server.serve(backend.clone(), stop.clone()));
 
-    tasks.spawn(peers.clone().follow(data_dir.node(), stop.clone()));
+    tasks.spawn(peers.clone().follow(stop.clone()));
+    let leaving = CancellationToken::new();
+    let gossiping = gossip.clone().zip(config.cluster.gossip.clone());
+    let gossiping = gossiping.map(|(gossip, of)| tokio::spawn(gossip.run(of.join, leaving.clone())));
     tasks.spawn(count_stores(peers.clone(), config.roles.store, stores, stop.clone()));
     let mut cursors = std::collections::BTreeMap::new();
     if let Some(role) = ingest_role {
@@ -345,6 +328,11 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     let _ = tokio::time::timeout(DRAIN, serving).await;
     finish(tasks, "a role").await;
     let closed = tokio::task::spawn_blocking(move || ingest.iter().for_each(|ingest| ingest.close())).await;
+    leaving.cancel();
+    if let (Some(gossip), Some(task)) = (gossip, gossiping) {
+        let _ = task.await;
+        gossip.leave(held.is_empty()).await;
+    }
     drained.cancel();
     if closed.is_err() {
         return Err(RunError::LogFailed("closing it ended in a panic".into()));

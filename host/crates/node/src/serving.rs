@@ -10,14 +10,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use weir_api::ClusterKey;
 use weir_api::backend::peer::{
-    ChangesRequest, ConfirmRequest, Confirmed, Counts, FailedRequest, Gap, HashedRows, Kept, LogStart,
-    NodeInfo, OriginFile, OriginRequest, PROTOCOL, PeerBackend, PlanAnswer, PlanRequest, Role, SearchAnswer,
-    SearchEnd, SearchMode, SearchPart, SearchRequest, SnapshotToken, Syntax, TailAnswer, TailEvent,
-    TailRequest,
+    ChangesRequest, ConfirmRequest, Confirmed, FailedRequest, Gap, HashedRows, Kept, LogStart, NodeInfo,
+    OriginFile, OriginRequest, PROTOCOL, PeerBackend, PlanAnswer, PlanRequest, Role, SearchAnswer, SearchEnd,
+    SearchMode, SearchRequest, SnapshotToken, Syntax, TailAnswer, TailEvent, TailRequest,
 };
 use weir_api::backend::{self, ApiError, StreamInfo};
 use weir_engine::Plan;
-use weir_query::{Buckets, Expr, Fingerprint, Matcher, Rows, parse, parse_regex};
+use weir_query::{Buckets, Expr, Fingerprint, Matcher, parse, parse_regex};
+use weir_record::RecordId;
 use weir_record::limits::{NODE_WAIT_MS_MAX, STORE_WRITE_BYTES};
 use weir_replication::{Confirmation, Place, Refused, TimeRange};
 use weir_storage::{SegmentFile, Store};
@@ -28,7 +28,7 @@ use crate::clock;
 use crate::config::Roles;
 use crate::copies;
 use crate::handover::Handover;
-use crate::queries::{Kind, Local};
+use crate::queries::{Kind, Local, records};
 use crate::snapshots::{Pinned, Snapshots};
 use crate::tail::Tails;
 
@@ -150,15 +150,18 @@ impl PeerBackend for Serving {
                 starts.map(|(epoch, first_piece)| LogStart { epoch: *epoch, first_piece: *first_piece });
             let log = if request.place == Place::Backlog { log.collect() } else { Vec::new() };
             let last = request.to.to_u128().saturating_sub(1);
-            let to_ms = weir_record::RecordId::from_u128(last).time_ms();
+            let to_ms = RecordId::from_u128(last).time_ms();
             let contested = pinned.contested(TimeRange::new(request.from.time_ms(), to_ms));
             let oldest = pinned.oldest_unconsumed();
+            let (low, high) = pinned.id_range().unzip();
             Ok(PlanAnswer {
                 info: self.info(),
                 snapshot: self.snapshots.keep(pinned),
                 log,
                 contested: contested.into_iter().map(|times| (times.from_ms, times.to_ms)).collect(),
                 oldest,
+                low,
+                high,
                 changes: changes.encode().into(),
             })
         })
@@ -237,79 +240,49 @@ impl Serving {
     ) -> Result<SearchAnswer, ApiError> {
         let matcher =
             Matcher::compile(expr).map_err(|error| ApiError::bad_request("bad_query", error.to_string()))?;
-        let SearchRequest { from, to, limit, order, mode, log, units, .. } = request;
-        let plan = Plan { matcher, from, to, limit, order };
+        let SearchRequest { from, to, limit, order, time_ms, whole, mode, log, units, .. } = request;
+        let plan = Plan { matcher, from, to, limit, order, whole };
+        let kind = match mode {
+            SearchMode::Rows => Kind::Rows,
+            SearchMode::Around(around) => Kind::Around(Arc::new(around)),
+            SearchMode::Suspects => Kind::Suspects,
+            SearchMode::Histogram(asked, known) => {
+                let buckets = Buckets::new(asked.from_ms, asked.width_ms, u64::from(asked.count))
+                    .map_err(|error| ApiError::bad_request("bad_buckets", error.to_string()))?;
+                Kind::Rest(buckets, known_of(&known)?)
+            }
+        };
         let selected = pinned.some(log, &units);
         let (send, parts) = mpsc::channel(CHUNKS_AHEAD);
         let (finish, done) = oneshot::channel();
         let local = Arc::clone(&self.local);
         let unread = selected.unread.clone();
+        if let Some(time_ms) = time_ms {
+            tokio::spawn(end_after(Duration::from_millis(time_ms), cancel.clone()));
+        }
         tokio::spawn(async move {
-            let kind = match mode {
-                SearchMode::Rows => Kind::Rows,
-                SearchMode::Around(around) => Kind::Around(Arc::new(around)),
-                SearchMode::Hashes => Kind::Hashes,
-                SearchMode::Count | SearchMode::Histogram(_) => {
-                    let counted = count(&local, selected, plan, mode, &cancel).await;
-                    let ended = match counted {
-                        // A reader that has gone hears nothing.
-                        Ok((counts, stats)) => {
-                            let _ = send.send(SearchPart::Counts(counts)).await;
-                            Ok(SearchEnd { stats, unread })
-                        }
-                        Err(error) => Err(error),
-                    };
-                    drop(send);
-                    let _ = finish.send(ended);
-                    return;
-                }
-            };
-            let are_hashes = matches!(kind, Kind::Hashes);
-            let (rows, mut found) = mpsc::channel::<Rows>(CHUNKS_AHEAD);
-            let handing = tokio::spawn(async move {
-                while let Some(rows) = found.recv().await {
-                    let part =
-                        if are_hashes { SearchPart::Hashes(hashed(&rows)) } else { SearchPart::Rows(rows) };
-                    if send.send(part).await.is_err() {
-                        return;
-                    }
-                }
-            });
-            let ended = local.for_peer(selected, kind, plan, &cancel, rows).await;
-            // The last rows go out before the end does.
-            let _ = handing.await;
+            let ended = local.for_peer(selected, kind, plan, &cancel, send).await;
             let _ = finish.send(ended.map(|stats| SearchEnd { stats, unread }));
         });
         Ok(SearchAnswer { parts, done })
     }
 }
 
-async fn count(
-    local: &Local,
-    selected: crate::snapshots::Selected,
-    plan: Plan,
-    mode: SearchMode,
-    cancel: &CancellationToken,
-) -> Result<(Counts, weir_query::Stats), ApiError> {
-    let buckets = match mode {
-        SearchMode::Histogram(asked) => Buckets::new(asked.from_ms, asked.width_ms, u64::from(asked.count)),
-        // All of time in one.
-        _ => Buckets::new(0, weir_record::id::TIME_MS_MAX + 1, 1),
-    };
-    let buckets = buckets.map_err(|error| ApiError::bad_request("bad_buckets", error.to_string()))?;
-    let (histogram, stats) = local.histogram(plan, buckets, selected.over, cancel).await?;
-    Ok((Counts { buckets: histogram.counts().to_vec() }, stats))
+/// Ends a search that nobody waits for any more.
+async fn end_after(time: Duration, cancel: CancellationToken) {
+    let ended = tokio::time::timeout(time, cancel.cancelled()).await;
+    if ended.is_err() {
+        cancel.cancel();
+    }
 }
 
-fn hashed(rows: &Rows) -> HashedRows {
-    let mut hashed = HashedRows::new();
-    for row in rows.iter() {
-        // The engine sends nothing else in this mode.
-        if let Some(print) = Fingerprint::read(row.payload) {
-            hashed.push(row.id, print.level() as u8, print.digest());
-        }
+/// Records that are not counted, in order.
+fn known_of(known: &HashedRows) -> Result<Arc<[(RecordId, Fingerprint)]>, ApiError> {
+    let known: Arc<[(RecordId, Fingerprint)]> = records(known).collect();
+    if known.is_sorted_by_key(|(id, _)| *id) {
+        return Ok(known);
     }
-    hashed
+    Err(ApiError::bad_request("bad_search", "the records that are known are not in the order of their ids"))
 }
 
 /// Reads a file in chunks; blocks.

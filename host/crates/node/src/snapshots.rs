@@ -63,6 +63,15 @@ pub(crate) struct Selected {
 }
 
 impl Holder {
+    /// Whether there is no record here that others might lack.
+    pub(crate) fn is_empty(&self) -> bool {
+        let has_log = self
+            .ingest
+            .as_ref()
+            .is_some_and(|ingest| ingest.log.snapshot().records() > 0 || ingest.backlog.sums().origins > 0);
+        !has_log && self.store.as_ref().is_none_or(|store| store.snapshot().segments.is_empty())
+    }
+
     /// Everything that this node holds: see [`Pinned::all`].
     pub(crate) fn pin(&self) -> Pinned {
         // Log, backlog, store: the way of a record. It may be seen twice on it, never missed.

@@ -23,7 +23,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use futures_util::stream::{BoxStream, unfold};
+use futures_util::stream::{BoxStream, empty, unfold};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -118,7 +118,7 @@ impl Tails {
             ApiError::bad_request("bad_resume_token", format!("the resume token cannot be read: {error}"))
                 .hint("leave it out to begin with what arrives now")
         })?;
-        let token = resume.clone().unwrap_or_default();
+        let token = Arc::new(Mutex::new(resume.clone().unwrap_or_default()));
         let (joined, receiver) = oneshot::channel();
         {
             let mut state = self.shared.state.lock();
@@ -135,7 +135,7 @@ impl Tails {
         }
         let events = receiver.await.map_err(|_| stopping())?;
         let local = taking(Taking { events, shared: Arc::clone(&self.shared) }, request.cancel);
-        Ok(TailAnswer { events: merge(token, vec![local]) })
+        Ok(TailAnswer { events: merge(token, vec![local], empty().boxed()) })
     }
 }
 

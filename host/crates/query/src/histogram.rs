@@ -118,6 +118,17 @@ impl Histogram {
         self.counts[bucket][level] += records;
     }
 
+    /// Adds counts of as many buckets; `false`, and nothing is added, when these are more or fewer.
+    #[must_use]
+    pub fn add_counts(&mut self, counts: &[[u64; LEVELS]]) -> bool {
+        if counts.len() != self.counts.len() {
+            return false;
+        }
+        let sums = self.counts.iter_mut().flatten().zip(counts.iter().flatten());
+        sums.for_each(|(sum, count)| *sum = sum.saturating_add(*count));
+        true
+    }
+
     /// Adds what was counted elsewhere, and says whether its buckets are the same; others are left out.
     #[must_use]
     pub fn merge(&mut self, other: &Histogram) -> bool {

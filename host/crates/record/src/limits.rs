@@ -5,12 +5,14 @@
 
 mod export;
 mod fit;
+mod gossip;
 mod oklog;
 mod queries;
 mod repair;
 mod segment;
 
 pub use export::*;
+pub use gossip::*;
 pub use oklog::*;
 pub use queries::*;
 pub use repair::*;
@@ -230,7 +232,7 @@ pub const NODE_CLOCK_OFF_MS_MAX: u64 = 10 * 60 * 1000;
 /// [`NODE_CLOCK_OFF_MS_MAX`], the oldest are forgotten and nothing as old as they is taken.
 pub const NODE_NONCES_MAX: usize = 262_144;
 /// Body of a request between nodes: what is assigned in a search above all.
-pub const NODE_REQUEST_BYTES_MAX: usize = 4 << 20;
+pub const NODE_REQUEST_BYTES_MAX: usize = 8 << 20;
 /// Units that one search names.
 pub const NODE_SEARCH_UNITS_MAX: usize = 65_536;
 /// Origins that one search names.
@@ -323,10 +325,16 @@ pub const COMPACT_STEP_BYTES: u64 = 1 << 30;
 pub const PULLS_MAX: usize = 8;
 /// How often a node asks another one who it is and how it does.
 pub const PEER_INFO_MS: u64 = 2_000;
+/// Up to so many nodes; with more of them each is asked less often.
+pub const PEER_INFO_NODES: u64 = 32;
 /// How long a node that is asked for a plan may take before it counts as silent.
 pub const PLAN_TIMEOUT_MS: u64 = 3_000;
 /// How often a query is planned anew because what it was planned on is gone.
-pub const PLANS_MAX: usize = 4;
+pub const PLANS_MAX: usize = 8;
+/// How long a node may take with its share of a query before others are asked for it, too, if they have it.
+pub const HEDGE_MS: u64 = 1_500;
+/// How long a node that was gone may take to say that it is back, before what it holds is said to be missing.
+pub const PEER_BACK_MS: u64 = 250;
 /// Snapshots that a node keeps for searches that were planned on them.
 pub const SNAPSHOTS_MAX: usize = 256;
 /// How long it keeps one.

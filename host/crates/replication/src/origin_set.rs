@@ -123,6 +123,11 @@ impl OriginSet {
         nodes
     }
 
+    /// Whether some of them hold batches that may have been stored before.
+    pub fn has_repeats(&self) -> bool {
+        self.writers.keys().any(|(_, epoch)| epoch & 1 == 1)
+    }
+
     /// What is in either.
     #[must_use]
     pub fn union(&self, other: &OriginSet) -> OriginSet {

@@ -41,13 +41,14 @@ fn every_origin_reaches_r_stores_and_every_query_reads_it_once_or_says_that_it_i
             all.lost += figures.lost;
             all.queries += figures.queries;
             all.queries_complete += figures.queries_complete;
+            all.rounds += figures.rounds;
             all.read += figures.read;
         }
     }
     println!("{} seeds: {all:?}", seeds.len());
     // Disturbed, but not so much that nothing was tested.
     assert!(all.sealed == all.deleted && all.acknowledged > 0 && all.restarts > 0 && all.lost > 0);
-    assert!(all.queries_complete * 10 > all.queries);
+    assert!(all.queries_complete * 10 > all.queries && all.rounds * 10 > all.queries);
 }
 
 #[test]
@@ -61,6 +62,7 @@ fn every_broken_variant_is_caught() {
         Broken::AsksStoresFirst,
         Broken::ForgetsKnowledge,
         Broken::IgnoresGaps,
+        Broken::ForgetsWhatIsOwed,
     ] {
         let caught = (0..share(200)).find_map(|seed| {
             shapes(broken).into_iter().find_map(|shape| run(seed, shape).err().map(|why| (seed, why)))

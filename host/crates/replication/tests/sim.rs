@@ -37,6 +37,8 @@ pub(crate) enum Broken {
     ForgetsKnowledge,
     /// The querying node does not mind gaps.
     IgnoresGaps,
+    /// When a node fails that is read, all is planned anew, and what others have read is kept.
+    ForgetsWhatIsOwed,
 }
 
 /// What a run is like.
@@ -86,6 +88,8 @@ pub(crate) struct Figures {
     pub(crate) lost: u64,
     pub(crate) queries: u64,
     pub(crate) queries_complete: u64,
+    /// How often something that was owed was planned anew.
+    pub(crate) rounds: u64,
     pub(crate) read: u64,
 }
 

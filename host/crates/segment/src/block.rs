@@ -283,7 +283,7 @@ impl Decoder {
     }
 
     /// Fills `block` with the lines of some leaves and nothing else, of the bytes of their frames: enough to search them.
-    /// `false` when payloads hold newlines, so that lines are not records.
+    /// `false` when payloads hold newlines, so that lines are not records; `block` is of no use then.
     ///
     /// # Panics
     /// When the footer has no such block: a programming error.

@@ -12,6 +12,8 @@
 //! plugins/     compiled plugins, a cache
 //! known-origins
 //!              what a query node knows of the others; `docs/FORMATS.md` has its bytes
+//! known-members
+//!              who belongs to the cluster, as gossip had it; `docs/FORMATS.md` has its bytes
 //! ```
 
 use std::fs::{File, OpenOptions};

@@ -28,6 +28,8 @@ pub(super) enum Means {
     Set(&'static str),
     /// A setting that is an address of this machine, and its port where none is named.
     Listen(&'static str, u16),
+    /// A node to join, and its port where none is named. All of them are one setting.
+    Join(u16),
     /// The node to ask.
     Node,
     /// What to look for.
@@ -65,7 +67,7 @@ pub(super) fn flag_of(command: &str, name: &str) -> Option<Flag> {
 
 type Entry = (&'static str, Takes, Means);
 
-use Means::{Flag as Ours, Listen, Node as NodeUrl, Nothing, Q, Refused, Regex, Same, Set, Switches};
+use Means::{Flag as Ours, Join, Listen, Node as NodeUrl, Nothing, Q, Refused, Regex, Same, Set, Switches};
 use Takes::{Nothing as Bare, Value};
 
 const FORWARD: &[Entry] = &[
@@ -80,7 +82,7 @@ const NODE: &[Entry] = &[
     ("api", Value, Listen("listen.api", 7650)),
     ("cluster", Value, Listen("cluster.gossip", 7659)),
     ("cluster.advertise-addr", Value, Set("cluster.advertise")),
-    ("peer", Value, Refused("name peers in [cluster] of a configuration file: weir run -c weir.toml")),
+    ("peer", Value, Join(7659)),
     ("filesystem", Value, Refused("a node keeps its records on a real disk; leave it out")),
 ];
 

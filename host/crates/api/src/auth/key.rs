@@ -9,10 +9,28 @@ use sha2::Sha256;
 use weir_record::limits::{CLUSTER_KEY_BYTES_MAX, CLUSTER_KEY_BYTES_MIN};
 
 /// What the nodes of a cluster share and nobody else knows. Never shown, not even to debuggers.
+///
+/// While a key is changed there are two: the first signs and seals, what either has signed or sealed is taken.
 #[derive(Clone)]
 pub struct ClusterKey {
-    /// HMAC under the key for requests between nodes, so that the same file may serve other purposes.
+    keys: Vec<Derived>,
+}
+
+/// What is made of one key, so that the same file may serve several purposes.
+#[derive(Clone)]
+struct Derived {
+    /// HMAC under the key for requests between nodes.
     requests: Hmac<Sha256>,
+    gossip: GossipKey,
+}
+
+/// A key for datagrams between nodes.
+#[derive(Clone)]
+pub struct GossipKey {
+    /// Tells keys apart on the way; not secret.
+    pub id: u8,
+    /// The key.
+    pub secret: [u8; 32],
 }
 
 /// Text that is no cluster key. The text is not repeated: it may be a key with a slip in it.
@@ -21,8 +39,8 @@ pub enum ClusterKeyError {
     /// Nothing in it.
     #[error("the cluster key is empty; make one with: openssl rand -base64 32")]
     Empty,
-    /// Several lines.
-    #[error("the cluster key has {0} lines, expected one")]
+    /// More lines than keys may be in use.
+    #[error("the cluster key has {0} lines, expected one, or two while it is changed")]
     Lines(usize),
     /// Characters that neither hex nor base64 has, or a number of them that does not fit.
     #[error("the cluster key is neither hex nor base64; make one with: openssl rand -base64 32")]
@@ -40,39 +58,57 @@ pub enum ClusterKeyError {
 }
 
 impl ClusterKey {
-    /// The key in the text of a key file: one line of hex or base64, at least 32 bytes decoded. White space
-    /// around it does not count. What could be both is hex.
+    /// The key in the text of a key file: one line of hex or base64, at least 32 bytes decoded, or two lines while the
+    /// key is changed. White space around it does not count. What could be both is hex.
     pub fn parse(text: &str) -> Result<ClusterKey, ClusterKeyError> {
         let text = text.trim();
         if text.is_empty() {
             return Err(ClusterKeyError::Empty);
         }
-        if text.len() > 2 * CLUSTER_KEY_BYTES_MAX {
+        if text.len() > KEYS_MAX * (2 * CLUSTER_KEY_BYTES_MAX + 2) {
             return Err(ClusterKeyError::Long);
         }
         let lines = text.lines().count();
-        if lines > 1 {
+        if lines > KEYS_MAX {
             return Err(ClusterKeyError::Lines(lines));
         }
-        let bytes = hex(text).or_else(|| base64(text)).ok_or(ClusterKeyError::Encoding)?;
-        ClusterKey::from_bytes(&bytes)
+        let derived = text.lines().map(|line| {
+            let line = line.trim();
+            let bytes = hex(line).or_else(|| base64(line)).ok_or(ClusterKeyError::Encoding)?;
+            Derived::of(&bytes)
+        });
+        Ok(ClusterKey { keys: derived.collect::<Result<_, _>>()? })
     }
 
     /// A key of its bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<ClusterKey, ClusterKeyError> {
+        Ok(ClusterKey { keys: vec![Derived::of(bytes)?] })
+    }
+
+    /// The keys for datagrams, in the order of the file.
+    pub fn gossip(&self) -> impl Iterator<Item = &GossipKey> {
+        self.keys.iter().map(|key| &key.gossip)
+    }
+
+    /// An HMAC for one request under each key, the one that signs first.
+    pub(super) fn request_macs(&self) -> impl Iterator<Item = Hmac<Sha256>> + '_ {
+        self.keys.iter().map(|key| key.requests.clone())
+    }
+}
+
+impl Derived {
+    fn of(bytes: &[u8]) -> Result<Derived, ClusterKeyError> {
         if bytes.len() < CLUSTER_KEY_BYTES_MIN {
             return Err(ClusterKeyError::Short(bytes.len()));
         }
         if bytes.len() > CLUSTER_KEY_BYTES_MAX {
             return Err(ClusterKeyError::Long);
         }
-        let derived = keyed(bytes).chain_update("weir node requests").finalize().into_bytes();
-        Ok(ClusterKey { requests: keyed(derived.as_slice()) })
-    }
-
-    /// An HMAC for one request.
-    pub(super) fn request_mac(&self) -> Hmac<Sha256> {
-        self.requests.clone()
+        let derived =
+            |purpose: &str| -> [u8; 32] { keyed(bytes).chain_update(purpose).finalize().into_bytes().into() };
+        let [id, ..] = derived("weir gossip key id");
+        let gossip = GossipKey { id, secret: derived("weir gossip datagrams") };
+        Ok(Derived { requests: keyed(&derived("weir node requests")), gossip })
     }
 }
 
@@ -81,6 +117,9 @@ impl fmt::Debug for ClusterKey {
         f.write_str("ClusterKey(…)")
     }
 }
+
+/// Keys in use at once: the old one and the new one.
+const KEYS_MAX: usize = 2;
 
 /// HMAC takes keys of any length, so the fallback is never taken.
 fn keyed(key: &[u8]) -> Hmac<Sha256> {
@@ -112,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_is_one_line_of_hex_or_base64() {
+    fn a_key_file_is_one_line_of_hex_or_base64_or_two() {
         let hex = "0123456789abcdefABCDEF0123456789".repeat(2);
         let base64 = STANDARD.encode([7; 32]);
         let long = "00".repeat(CLUSTER_KEY_BYTES_MAX + 1);
@@ -123,7 +162,10 @@ mod tests {
             (base64.trim_end_matches('=').to_owned(), Ok(())),
             (String::new(), Err(ClusterKeyError::Empty)),
             ("\n \n".into(), Err(ClusterKeyError::Empty)),
-            (format!("{hex}\n{hex}"), Err(ClusterKeyError::Lines(2))),
+            (format!("{hex}\n{base64}\r\n"), Ok(())),
+            (format!("{hex}\n{hex}\n{hex}"), Err(ClusterKeyError::Lines(3))),
+            (format!("{hex}\n\n{hex}"), Err(ClusterKeyError::Lines(3))),
+            (format!("{hex}\n{}", &hex[..62]), Err(ClusterKeyError::Short(31))),
             (hex[..62].into(), Err(ClusterKeyError::Short(31))),
             (STANDARD.encode([7; 31]), Err(ClusterKeyError::Short(31))),
             (format!("{base64}="), Err(ClusterKeyError::Encoding)),

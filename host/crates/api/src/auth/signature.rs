@@ -31,24 +31,27 @@ pub(crate) struct Signature {
 pub(crate) struct NotASignature;
 
 impl ClusterKey {
-    /// Signs a request at a time.
+    /// Signs a request at a time, with the first key.
     pub(crate) fn sign(&self, message: Message<'_>, time_ms: u64, nonce: u128) -> Signature {
-        let mac = self.mac(message, time_ms, nonce).finalize().into_bytes().into();
-        Signature { time_ms, nonce, mac }
+        let text = text(message, time_ms, nonce);
+        let mac = self.request_macs().next().map(|mac| mac.chain_update(text).finalize().into_bytes().into());
+        Signature { time_ms, nonce, mac: mac.unwrap_or_default() }
     }
 
-    /// Whether a signature is that of a request. Takes the same time whatever differs.
+    /// Whether a signature is that of a request, under any of the keys. Takes the same time whatever differs.
     pub(crate) fn verify(&self, message: Message<'_>, signature: &Signature) -> bool {
-        let mac = self.mac(message, signature.time_ms, signature.nonce);
-        mac.verify_slice(&signature.mac).is_ok()
+        let text = text(message, signature.time_ms, signature.nonce);
+        let fits =
+            self.request_macs().map(|mac| mac.chain_update(&text).verify_slice(&signature.mac).is_ok());
+        fits.fold(false, |any, fits| any | fits)
     }
+}
 
-    fn mac(&self, message: Message<'_>, time_ms: u64, nonce: u128) -> hmac::Hmac<Sha256> {
-        let Message { method, target, body } = message;
-        let body: [u8; 32] = Sha256::digest(body).into();
-        let text = format!("weir-node-1\n{method}\n{target}\n{time_ms}\n{nonce:032x}\n{}", Hex(&body));
-        self.request_mac().chain_update(text)
-    }
+/// What is signed.
+fn text(message: Message<'_>, time_ms: u64, nonce: u128) -> String {
+    let Message { method, target, body } = message;
+    let body: [u8; 32] = Sha256::digest(body).into();
+    format!("weir-node-1\n{method}\n{target}\n{time_ms}\n{nonce:032x}\n{}", Hex(&body))
 }
 
 impl fmt::Display for Signature {
@@ -127,6 +130,29 @@ mod tests {
         ] {
             assert!(!key(1).verify(MESSAGE, &other), "{other}");
         }
+    }
+
+    #[test]
+    fn while_the_key_is_changed_both_are_taken_and_the_first_signs() {
+        let (old, new) = ("11".repeat(32), "22".repeat(32));
+        let parse = |text: String| ClusterKey::parse(&text).unwrap();
+        let [only_old, adding, changing, only_new] =
+            [old.clone(), format!("{old}\n{new}"), format!("{new}\n{old}"), new].map(parse);
+        for (signer, verifier, fits) in [
+            (&only_old, &adding, true),
+            (&adding, &only_old, true),
+            (&adding, &changing, true),
+            (&changing, &adding, true),
+            (&changing, &only_new, true),
+            (&only_new, &changing, true),
+            (&changing, &only_old, false),
+            (&only_old, &only_new, false),
+        ] {
+            assert_eq!(verifier.verify(MESSAGE, &signer.sign(MESSAGE, 5, 6)), fits);
+        }
+        let ids = |key: &ClusterKey| key.gossip().map(|key| (key.id, key.secret)).collect::<Vec<_>>();
+        assert_eq!(ids(&adding), [ids(&only_old), ids(&only_new)].concat());
+        assert_ne!(ids(&only_old), ids(&only_new));
     }
 
     #[test]

@@ -113,6 +113,12 @@ impl ApiError {
             .retry_after_s(retry_after_s)
     }
 
+    /// What a segment has lost would be in the answer, and whoever asks wants it from elsewhere: status 410.
+    pub fn damaged(message: impl Into<String>) -> ApiError {
+        ApiError::new(ErrorKind::Gone, "damaged", message)
+            .hint("plan anew: the node no longer says that it has it")
+    }
+
     /// The snapshot is not kept any more: status 410.
     pub fn snapshot_gone() -> ApiError {
         ApiError::new(ErrorKind::Gone, "snapshot_gone", "the snapshot is not kept any more").hint("plan anew")

@@ -3,11 +3,12 @@
 use weir_record::limits::REPAIR_AFTER_MS_DEFAULT;
 
 use crate::config::check::{Checked, Table};
+use crate::config::gossip::gossip;
 use crate::config::kind::Simple;
 use crate::config::place::{Gravity, Problems};
 use crate::config::resolved::{Cluster, Retention, RetentionRule, Roles};
 
-/// Copies of every record where peers are named and nothing else is written.
+/// Copies of every record where there are other nodes and nothing else is written.
 const REPLICATION_DEFAULT: usize = 2;
 
 pub(crate) fn roles(settings: &Table, problems: &mut Problems) -> Option<Roles> {
@@ -57,15 +58,17 @@ pub(crate) fn cluster(settings: &Table, roles: Option<Roles>, problems: &mut Pro
             (false, _) => roles.store || roles.query,
         }
     });
-    if lacks_others && peers.is_empty() {
+    let gossip = table.and_then(|table| gossip(table, roles, problems));
+    let is_alone = peers.is_empty() && gossip.is_none();
+    if lacks_others && is_alone {
         let item = settings.table("node")?.get("roles")?;
-        let text = "expected cluster.peers to name the other nodes, got none; this node has not all of the roles \
-                    ingest, store and query and needs them";
+        let text = "expected cluster.gossip or cluster.peers to find the other nodes, got neither; this node has not \
+                    all of the roles ingest, store and query and needs them";
         problems.error(&item.place, "node.roles", text);
     }
     let replication = match table.and_then(|table| table.simple("replication")) {
         Some(Simple::Integer(copies)) => usize::try_from(*copies).ok()?,
-        _ if peers.is_empty() => 1,
+        _ if is_alone => 1,
         _ => REPLICATION_DEFAULT,
     };
     let repair_after_ms = match table.and_then(|table| table.simple("repair_after")) {
@@ -80,7 +83,7 @@ pub(crate) fn cluster(settings: &Table, roles: Option<Roles>, problems: &mut Pro
         Some(Simple::Path(path)) => Some(path.clone()),
         _ => None,
     };
-    Some(Cluster { peers, replication, repair_after_ms, zone, key_file })
+    Some(Cluster { peers, gossip, replication, repair_after_ms, zone, key_file })
 }
 
 /// Whether stores of OK Log may take records away. What one of them has committed is here no more, so the node must not
@@ -100,8 +103,10 @@ pub(crate) fn oklog_consumers(
         Some("expected false, got true: a node without the role ingest has nothing to hand out")
     } else if roles.store {
         Some("expected false, got true: a node with the role store takes the records itself")
-    } else if !cluster.peers.is_empty() {
-        Some("expected false, got true: with cluster.peers the records go to stores of weir")
+    } else if cluster.has_others() {
+        Some(
+            "expected false, got true: with cluster.peers or cluster.gossip the records go to stores of weir",
+        )
     } else {
         None
     };

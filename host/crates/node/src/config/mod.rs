@@ -9,6 +9,7 @@
 
 mod check;
 mod cluster;
+mod gossip;
 mod json_schema;
 mod kind;
 mod overlay;
@@ -30,8 +31,8 @@ pub use json_schema::json_schema;
 pub use overlay::Overlay;
 pub use place::{Gravity, Place, Problem};
 pub use resolved::{
-    Cluster, Config, Durability, FilesGrant, Grants, Listen, OnFull, OnTrap, PluginConfig, QueryConfig,
-    Retention, RetentionRule, Roles, SourceConfig, Spool, StorageConfig,
+    Cluster, Config, Durability, FilesGrant, Gossip, Grants, Listen, OnFull, OnTrap, PluginConfig,
+    QueryConfig, Retention, RetentionRule, Roles, SourceConfig, Spool, StorageConfig,
 };
 
 use crate::config::kind::Bases;

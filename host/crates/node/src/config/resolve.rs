@@ -10,6 +10,7 @@ use weir_record::limits::SOURCES_MAX;
 
 use crate::config::check::{Checked, Named, Table};
 use crate::config::cluster;
+use crate::config::gossip;
 use crate::config::kind::Simple;
 use crate::config::place::{Gravity, Place, Problems, did_you_mean, join_path};
 use crate::config::resolved::{
@@ -30,6 +31,10 @@ pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Proble
     let peers = cluster::cluster(settings, roles, problems);
     let oklog_consumers = cluster::oklog_consumers(settings, roles, peers.as_ref(), problems);
     let listen = listen(settings, roles, problems);
+    if let (Some(gossip), Some(listen)) = (peers.as_ref().and_then(|peers| peers.gossip.as_ref()), listen) {
+        let item = settings.table("cluster").and_then(|table| table.get("gossip"));
+        gossip::fits_api(item, gossip, listen, problems);
+    }
     let forward_to = forward_to(settings, roles, problems);
     let plugins: Vec<Option<PluginConfig>> = sorted(settings.names("plugins")).map(plugin).collect();
     let known: Vec<&str> = settings

@@ -81,8 +81,10 @@ impl Roles {
 /// The other nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cluster {
-    /// Base URLs of the nodes, this one perhaps among them. Empty: this node is alone.
+    /// Base URLs of nodes, this one perhaps among them.
     pub peers: Vec<String>,
+    /// How others are found. `None`: only those that are named.
+    pub gossip: Option<Gossip>,
     /// On how many stores every record is to lie; at least 1.
     pub replication: usize,
     /// How long copies may be away before they are made again.
@@ -91,6 +93,26 @@ pub struct Cluster {
     pub zone: Option<String>,
     /// The file with the key of the cluster.
     pub key_file: Option<PathBuf>,
+}
+
+impl Cluster {
+    /// Whether there may be other nodes.
+    pub fn has_others(&self) -> bool {
+        !self.peers.is_empty() || self.gossip.is_some()
+    }
+}
+
+/// How a node finds the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gossip {
+    /// Where it takes datagrams.
+    pub bind: SocketAddr,
+    /// The name of the cluster; empty when none is written.
+    pub name: String,
+    /// IP address or host name at which others reach this node. `None`: it finds out.
+    pub advertise: Option<String>,
+    /// Hosts and ports of some others.
+    pub join: Vec<String>,
 }
 
 /// Addresses to listen on.

@@ -99,8 +99,6 @@ pub const INSECURE_PHRASE: &str = "yes, I mean it";
 
 const NO_TLS: Support = Support::Refused("this version has no TLS yet");
 const NO_AUTH: Support = Support::Refused("this version has no tokens yet");
-const NO_GOSSIP: Support =
-    Support::Refused("this version has no gossip yet; name the other nodes in cluster.peers");
 const NO_AMQP: Support = Support::Refused("this version has no AMQP capability yet");
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
@@ -203,32 +201,30 @@ pub static KEYS: &[Key] = &[
         Kind::Text("the name of the cluster"),
         "Nodes of other clusters are not listened to.",
     ),
-    but(NO_GOSSIP, optional("cluster.gossip", Kind::Socket, "UDP address for membership.")),
-    but(
-        NO_GOSSIP,
-        optional(
-            "cluster.advertise",
-            Kind::Text("an IP address or host name"),
-            "How other nodes reach this one.",
-        ),
+    optional(
+        "cluster.gossip",
+        Kind::Socket,
+        "UDP address for membership, 7659 by custom: nodes find each other through it. A public one needs `key_file`.",
     ),
-    but(
-        NO_GOSSIP,
-        optional(
-            "cluster.join",
-            Kind::List(&Kind::HostPort),
-            "Gossip addresses of some other nodes, tried for ever.",
-        ),
+    optional(
+        "cluster.advertise",
+        Kind::Text("an IP address or host name"),
+        "How other nodes reach this one, when neither the bound address nor the way to the first of `join` tells.",
+    ),
+    optional(
+        "cluster.join",
+        Kind::List(&Kind::HostPort),
+        "Gossip addresses of some other nodes, tried for ever; names are resolved anew each time. A list for all nodes is fine.",
     ),
     optional(
         "cluster.peers",
         Kind::List(&Kind::Url(&["http", "https"])),
-        "APIs of the other nodes, instead of gossip. A list for all nodes is fine: a node knows itself.",
+        "APIs of other nodes, instead of gossip or beside it. A list for all nodes is fine: a node knows itself.",
     ),
     optional(
         "cluster.replication",
         Kind::Integer(1, 16),
-        "On how many store nodes every record lies. 2 where peers are named, else 1.",
+        "On how many store nodes every record lies. 2 with gossip or peers, else 1.",
     ),
     optional(
         "cluster.repair_after",
@@ -239,14 +235,14 @@ pub static KEYS: &[Key] = &[
     optional(
         "cluster.key_file",
         Kind::Path,
-        "The key by which nodes know each other: one line of 64 hex digits, the same on all nodes.",
+        "The key by which nodes know each other: one line of 64 hex digits, the same on all nodes. While it is changed two lines: the first is used, both are taken.",
     ),
     table("oklog", "What OK Log's stores may do here. Its clients need no setting."),
     is(
         "oklog.consumers",
         Kind::Bool,
         "false",
-        "Lets stores of OK Log take sealed records away through /ingest/: what they commit is deleted here. For a node with the role ingest, without store and cluster.peers.",
+        "Lets stores of OK Log take sealed records away through /ingest/: what they commit is deleted here. For a node with the role ingest, without store, cluster.peers and cluster.gossip.",
     ),
     table("retention", "What is deleted, and when. Either limit is enough."),
     is(

@@ -16,8 +16,7 @@ use weir_storage::SegmentFile;
 use crate::announce::held_of_origin;
 use crate::clock;
 use crate::handover::Handover;
-use crate::queries::{Kind, Local};
-use crate::snapshots::Selected;
+use crate::queries::Local;
 
 /// Chunks of rows that wait for a reader.
 const CHUNKS_AHEAD: usize = 2;
@@ -68,16 +67,15 @@ impl Backlog for Origins {
             let matcher =
                 Matcher::compile(&Expr::All).map_err(|error| ApiError::internal(error.to_string()))?;
             let (from, to) = (RecordId::MIN, RecordId::MAX);
-            let plan = Plan { matcher, from, to, limit: None, order: Order::Asc };
+            let plan = Plan { matcher, from, to, limit: None, order: Order::Asc, whole: false };
             let over = vec![Searchable::Segment(SegmentPiece::all(file))];
-            let selected = Selected { over, unread: Vec::new() };
             let (send, rows) = mpsc::channel(CHUNKS_AHEAD);
             let (finish, done) = oneshot::channel();
             let local = Arc::clone(&self.local);
             tokio::spawn(async move {
                 // A reader that goes away ends it: nobody takes the next chunk.
                 let never = CancellationToken::new();
-                let read = local.for_peer(selected, Kind::Rows, plan, &never, send).await;
+                let read = local.rows_for_peer(over, plan, &never, send).await;
                 let _ = finish.send(read.and_then(|stats| whole(&stats)));
             });
             Ok(SegmentRows { rows, done })

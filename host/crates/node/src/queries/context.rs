@@ -9,29 +9,33 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
+use weir_api::backend::peer::SearchPart;
 use weir_api::backend::{ApiError, ErrorKind, QueryAnswer, QueryRequest};
 use weir_engine::Plan;
-use weir_query::{Around, Context, Expr, Groups, Matcher, Missing, Next, Rows, Stats};
+use weir_query::{Around, Context, Expr, Groups, Matcher, Next as Step, Rows, Stats};
 use weir_record::RecordId;
-use weir_record::limits::{QUERY_CONTEXT_BYTES_MAX, QUERY_CONTEXT_HITS_MAX};
+use weir_record::limits::{PLANS_MAX, QUERY_CONTEXT_BYTES_MAX, QUERY_CONTEXT_HITS_MAX};
 
-use super::{CHUNKS_AHEAD, Kind, Queries, Stream};
+use super::planner::{Planned, Task};
+use super::shares::{Lost, Next, missing, open_all, owed_of};
+use super::{CHUNKS_AHEAD, Kind, Queries, Question};
 
 impl Queries {
     /// Starts a query for hits and what lies around them.
     pub(super) async fn with_context(
         self: &Arc<Self>,
         request: QueryRequest,
+        deadline: Option<Instant>,
     ) -> Result<QueryAnswer, ApiError> {
         let limit = request.limit.map_or(QUERY_CONTEXT_HITS_MAX, |limit| limit.min(QUERY_CONTEXT_HITS_MAX));
         let hits = QueryRequest { context: Context::default(), limit: Some(limit), ..request.clone() };
-        let found = self.hits(hits).await?;
+        let found = self.hits(hits, deadline).await?;
         let partial = found.partial;
         let (send, rows) = mpsc::channel(CHUNKS_AHEAD);
         let (finish, done) = oneshot::channel();
         let queries = Arc::clone(self);
         tokio::spawn(async move {
-            let ended = queries.surround(found, &request, &send).await;
+            let ended = queries.surround(found, &request, deadline, &send).await;
             drop(send);
             let _ = finish.send(ended);
         });
@@ -43,6 +47,7 @@ impl Queries {
         &self,
         found: QueryAnswer,
         request: &QueryRequest,
+        deadline: Option<Instant>,
         send: &mpsc::Sender<Rows>,
     ) -> Result<Stats, ApiError> {
         let started = Instant::now();
@@ -64,14 +69,14 @@ impl Queries {
         let mut groups = Groups::new(request.context, request.order, hits);
         loop {
             match groups.step() {
-                Next::Done => break,
-                Next::Send(rows) => {
+                Step::Done => break,
+                Step::Send(rows) => {
                     if send.send(rows).await.is_err() {
                         break;
                     }
                 }
-                Next::Ask(around) => {
-                    stats.add_context(self.ask(around, request, &mut groups).await?);
+                Step::Ask(around) => {
+                    stats.add_context(self.ask(around, request, deadline, &mut groups).await?);
                 }
             }
         }
@@ -79,56 +84,72 @@ impl Queries {
         Ok(stats)
     }
 
-    /// Asks all nodes for neighbours.
+    /// Asks all nodes for neighbours, and others for what a node still owes when it fails: what comes twice is taken
+    /// once.
     async fn ask(
         &self,
         around: Around,
         request: &QueryRequest,
+        deadline: Option<Instant>,
         groups: &mut Groups,
     ) -> Result<Stats, ApiError> {
-        let planning = Instant::now();
         let (from, to) = range(&around);
-        let request = QueryRequest { from, to, limit: None, ..request.clone() };
         // What matches is for each anchor to say.
         let matcher = Matcher::compile(&Expr::All).map_err(|error| ApiError::internal(error.to_string()))?;
-        let plan = Plan { matcher, from, to, limit: None, order: request.order };
+        let plan = Plan { matcher, from, to, limit: None, order: request.order, whole: false };
+        let question = Question { request: request.clone(), plan, deadline };
         let kind = Kind::Around(Arc::new(around));
-        let (streams, missing) = match &self.planner {
-            Some(planner) => self.open(planner, &request, &plan, &kind).await?,
-            None => (vec![self.open_here(&request, &plan, kind)], Vec::new()),
-        };
         let mut stats = Stats::default();
-        stats.stages.plan_us += super::micros(planning);
-        for missing in missing {
-            stats.miss(missing);
-        }
-        for Stream { node, mut rows, done, .. } in streams {
+        let Some(planner) = &self.planner else {
+            let (send, mut rows) = mpsc::channel(CHUNKS_AHEAD);
+            let searched = self.local.all(question.plan, kind, &request.cancel, send);
             while let Some(rows) = rows.recv().await {
                 groups.answer(&rows).map_err(|error| too_large(&error.to_string()))?;
+            }
+            return searched.await;
+        };
+        let mut owed = None;
+        for round in 1..=PLANS_MAX {
+            let planning = Instant::now();
+            let Planned { searches, missing: lacking, .. } =
+                planner.plan((from, to), owed.as_ref(), &[]).await;
+            stats.stages.plan_us += super::micros(planning);
+            for missing in lacking {
+                stats.miss(missing);
+            }
+            let (shares, mut lost) = open_all(&self.local, searches, Task::All, &question, &kind).await;
+            for (search, mut share) in shares {
+                let why = loop {
+                    match share.next().await {
+                        Next::Part(SearchPart::Rows(rows)) => {
+                            groups.answer(&rows).map_err(|error| too_large(&error.to_string()))?;
+                        }
+                        Next::Part(_) => break Some("it sent something else than rows".to_owned()),
+                        Next::End(part) => {
+                            stats.merge(&search.node, part);
+                            break None;
+                        }
+                        Next::Failed(why) => break Some(why),
+                    }
+                };
+                lost.extend(why.map(|why| Lost { search, why }));
             }
             if request.cancel.is_cancelled() {
                 return Err(ApiError::new(ErrorKind::Unavailable, "cancelled", "the query was cancelled"));
             }
-            match done.await.unwrap_or_else(|_| Err("it ended without saying how".into())) {
-                Ok(part) => stats.merge(&node, part),
-                Err(why) => {
-                    let place = "what lies around hits".to_owned();
-                    stats.miss(Missing { node, place, from, to, why });
-                }
+            if lost.is_empty() {
+                break;
             }
+            if round == PLANS_MAX {
+                for lost in lost {
+                    stats.miss(missing(&lost.search.node, &question, lost.why));
+                }
+                break;
+            }
+            planner.look_again(lost.iter().map(|lost| &*lost.search.node)).await;
+            owed = Some(owed_of(&lost));
         }
         Ok(stats)
-    }
-
-    /// A search of everything that this node holds.
-    fn open_here(&self, request: &QueryRequest, plan: &Plan, kind: Kind) -> Stream {
-        let (send, rows) = mpsc::channel(CHUNKS_AHEAD);
-        let (finish, done) = oneshot::channel();
-        let searched = self.local.all(plan.clone(), kind, &request.cancel, send);
-        tokio::spawn(async move {
-            let _ = finish.send(searched.await.map_err(|error| error.to_string()));
-        });
-        Stream { node: String::new(), rows, done, range: (request.from, request.to) }
     }
 }
 

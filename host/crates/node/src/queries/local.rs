@@ -3,15 +3,19 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use weir_api::backend::peer::UnitOrigins;
+use weir_api::backend::peer::{Counts, SearchPart};
 use weir_api::backend::{ApiError, ErrorKind};
 use weir_engine::{Answer, Cancel, Damaged, Engine, EngineError, Plan, Searchable};
-use weir_query::{Around, Buckets, Histogram, Missing, Rows, Stats};
+use weir_query::{Around, Buckets, Fingerprint, Histogram, Missing, Rows, Stats};
+use weir_record::RecordId;
 use weir_record::limits::QUERIES_RUNNING_MAX;
 use weir_storage::Store;
 
+use super::shares::hashed_rows;
+use crate::metrics::Metrics;
 use crate::snapshots::{Holder, Selected};
 
 /// The engine over what this node holds.
@@ -20,6 +24,7 @@ pub(crate) struct Local {
     holder: Holder,
     /// Searches that run for others at the same time.
     places: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
 }
 
 /// What a search comes to.
@@ -27,17 +32,19 @@ pub(crate) struct Local {
 pub(crate) enum Kind {
     /// The records.
     Rows,
-    /// Fingerprints in their place.
-    Hashes,
+    /// Fingerprints of those that other nodes may hold as well.
+    Suspects,
+    /// How many others there are by bucket, without those that are known.
+    Rest(Buckets, Arc<[(RecordId, Fingerprint)]>),
     /// What lies around records, whatever the plan says.
     Around(Arc<Around>),
 }
 
 impl Local {
     /// Searches with `engine` what `holder` holds.
-    pub(crate) fn new(engine: Engine, holder: Holder) -> Local {
+    pub(crate) fn new(engine: Engine, holder: Holder, metrics: Arc<Metrics>) -> Local {
         let places = Arc::new(Semaphore::new(QUERIES_RUNNING_MAX));
-        Local { engine: Arc::new(engine), holder, places }
+        Local { engine: Arc::new(engine), holder, places, metrics }
     }
 
     /// What of this node holds records.
@@ -54,36 +61,86 @@ impl Local {
         send: mpsc::Sender<Rows>,
     ) -> impl Future<Output = Result<Stats, ApiError>> + Send + 'static {
         let over = self.holder.pin().all(self.holder.node);
-        self.search(plan, kind, over, Vec::new(), cancel, send)
+        self.search(plan, kind, over, cancel, (send, |rows| rows))
     }
 
-    /// Searches what a plan has assigned to this node.
-    pub(crate) fn some(
+    /// Answers what a plan has assigned to this node.
+    pub(crate) async fn share(
         &self,
         selected: Selected,
         kind: Kind,
         plan: Plan,
         cancel: &CancellationToken,
-        send: mpsc::Sender<Rows>,
-    ) -> impl Future<Output = Result<Stats, ApiError>> + Send + 'static {
+        send: mpsc::Sender<SearchPart>,
+    ) -> Result<Stats, ApiError> {
         let Selected { over, unread } = selected;
-        self.search(plan, kind, over, unread, cancel, send)
+        let (from, to) = (plan.from, plan.to);
+        if plan.whole && !unread.is_empty() {
+            return Err(ApiError::snapshot_gone());
+        }
+        let mut stats = match kind {
+            Kind::Rest(buckets, known) => {
+                let count = move |engine: &Engine, cancel: &Cancel| {
+                    engine.histogram_of_rest(&plan, buckets, &over, known.to_vec(), cancel)
+                };
+                let (histogram, stats) = self.histogram(count, cancel).await?;
+                let counts = Counts { buckets: histogram.counts().to_vec() };
+                // A reader that has gone hears nothing.
+                let _ = send.send(SearchPart::Counts(counts)).await;
+                stats
+            }
+            Kind::Suspects => {
+                let part: fn(Rows) -> SearchPart = |rows| SearchPart::Hashes(hashed_rows(&rows));
+                self.search(plan, kind, over, cancel, (send, part)).await?
+            }
+            Kind::Rows | Kind::Around(_) => {
+                self.search(plan, kind, over, cancel, (send, SearchPart::Rows)).await?
+            }
+        };
+        for lacking in unread {
+            let place = format!("unit {}", lacking.unit);
+            let why = "origins that were planned are not there any more".to_owned();
+            stats.miss(Missing { node: String::new(), place, from, to, why });
+        }
+        Ok(stats)
     }
 
-    /// Searches for another node: not more at a time than the machine bears.
+    /// The same for another node: not more at a time than the machine bears.
     pub(crate) async fn for_peer(
         &self,
         selected: Selected,
         kind: Kind,
         plan: Plan,
         cancel: &CancellationToken,
+        send: mpsc::Sender<SearchPart>,
+    ) -> Result<Stats, ApiError> {
+        self.in_turn(self.share(selected, kind, plan, cancel, send), cancel).await
+    }
+
+    /// All rows of some searchables for a node that plans nothing, in turn with the others.
+    pub(crate) async fn rows_for_peer(
+        &self,
+        over: Vec<Searchable>,
+        plan: Plan,
+        cancel: &CancellationToken,
         send: mpsc::Sender<Rows>,
+    ) -> Result<Stats, ApiError> {
+        let searching = async { self.search(plan, Kind::Rows, over, cancel, (send, |rows| rows)).await };
+        self.in_turn(searching, cancel).await
+    }
+
+    async fn in_turn(
+        &self,
+        searching: impl Future<Output = Result<Stats, ApiError>>,
+        cancel: &CancellationToken,
     ) -> Result<Stats, ApiError> {
         let place = tokio::select! {
             place = self.places.clone().acquire_owned() => place,
             () = cancel.cancelled() => return Err(failed(&EngineError::Cancelled)),
         };
-        let answer = self.search(plan, kind, selected.over, Vec::new(), cancel, send).await;
+        self.metrics.peer_searches_running.inc();
+        let answer = searching.await;
+        self.metrics.peer_searches_running.dec();
         drop(place);
         answer
     }
@@ -95,24 +152,23 @@ impl Local {
         buckets: Buckets,
         cancel: &CancellationToken,
     ) -> Result<(Histogram, Stats), ApiError> {
-        self.histogram(plan, buckets, self.holder.pin().all(self.holder.node), cancel).await
+        let over = self.holder.pin().all(self.holder.node);
+        let count =
+            move |engine: &Engine, cancel: &Cancel| engine.histogram_over(&plan, buckets, &over, cancel);
+        self.histogram(count, cancel).await
     }
 
-    /// Counts per bucket and level.
-    pub(crate) async fn histogram(
+    async fn histogram(
         &self,
-        plan: Plan,
-        buckets: Buckets,
-        over: Vec<Searchable>,
+        count: impl FnOnce(&Engine, &Cancel) -> Result<(Histogram, Answer), EngineError> + Send + 'static,
         cancel: &CancellationToken,
     ) -> Result<(Histogram, Stats), ApiError> {
         let (engine, store) = (self.engine.clone(), self.holder.store.clone());
         let ended = cancelled_by(cancel);
         let counted = tokio::task::spawn_blocking(move || {
-            let (counts, Answer { stats, damaged }) =
-                engine.histogram_over(&plan, buckets, &over, &ended.0)?;
-            set_apart(store.as_ref(), &damaged);
-            Ok((counts, stats))
+            let counted = count(&engine, &ended.0);
+            settle(store.as_ref(), counted.as_ref().map(|(_, answer)| answer));
+            counted.map(|(counts, answer)| (counts, answer.stats))
         });
         match counted.await {
             Ok(counted) => counted.map_err(|error: EngineError| failed(&error)),
@@ -120,53 +176,58 @@ impl Local {
         }
     }
 
-    fn search(
+    fn search<T: Send + 'static>(
         &self,
         plan: Plan,
         kind: Kind,
         over: Vec<Searchable>,
-        unread: Vec<UnitOrigins>,
         cancel: &CancellationToken,
-        send: mpsc::Sender<Rows>,
+        (send, part): (mpsc::Sender<T>, fn(Rows) -> T),
     ) -> impl Future<Output = Result<Stats, ApiError>> + Send + 'static {
         let (engine, store) = (self.engine.clone(), self.holder.store.clone());
+        let (runtime, token) = (Handle::current(), cancel.clone());
         let (cancel, watcher) = cancelled_by(cancel);
         let (finish, done) = oneshot::channel();
         tokio::task::spawn_blocking(move || {
-            let mut sink = |rows| match send.blocking_send(rows) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
+            // A reader that hangs must not hold the search beyond its end.
+            let mut sink = |rows| {
+                let sending = async {
+                    tokio::select! {
+                        sent = send.send(part(rows)) => sent.is_ok(),
+                        () = token.cancelled() => false,
+                    }
+                };
+                if runtime.block_on(sending) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             };
             let answer = match kind {
                 Kind::Rows => engine.run_over(&plan, &over, &cancel, &mut sink),
-                Kind::Hashes => engine.hashes_over(&plan, &over, &cancel, &mut sink),
+                Kind::Suspects => engine.suspects_over(&plan, &over, &cancel, &mut sink),
+                // Counts have no rows.
+                Kind::Rest(..) => Ok(Answer::default()),
                 Kind::Around(around) => engine.around_over(&around, &over, &cancel, &mut sink),
             };
             drop(send);
             drop(watcher);
-            let answer = answer.map(|Answer { mut stats, damaged }| {
-                for lacking in unread {
-                    let place = format!("unit {}", lacking.unit);
-                    let why = "origins that were planned are not there any more".to_owned();
-                    let node = String::new();
-                    stats.miss(Missing { node, place, from: plan.from, to: plan.to, why });
-                }
-                (stats, damaged)
-            });
-            let answer = answer.map(|(stats, damaged)| {
-                set_apart(store.as_ref(), &damaged);
-                stats
-            });
-            let _ = finish.send(answer.map_err(|error| failed(&error)));
+            settle(store.as_ref(), answer.as_ref());
+            let _ = finish.send(answer.map(|answer| answer.stats).map_err(|error| failed(&error)));
         });
         async move { done.await.unwrap_or_else(|_| Err(ApiError::internal("a search has panicked"))) }
+    }
+}
+
+/// Sees to what a search has found damaged, whether it went on without or ended there.
+fn settle(store: Option<&Store>, searched: Result<&Answer, &EngineError>) {
+    match searched {
+        Ok(answer) => set_apart(store, &answer.damaged),
+        Err(EngineError::Damaged(damaged)) => set_apart(store, std::slice::from_ref(damaged)),
+        Err(_) => {}
     }
 }
 
 /// Sets segments apart in which a search has found damage: what is lost is no longer announced, and the next query
 /// goes elsewhere.
 fn set_apart(store: Option<&Store>, damaged: &[Damaged]) {
-    let files = damaged.iter().filter(|damaged| damaged.origins.as_ref().is_none_or(|o| !o.is_empty()));
+    let files = damaged.iter().filter(|damaged| damaged.has_lost_records());
     for file in files.map(|damaged| &damaged.file) {
         let Some(store) = store else { continue };
         for segment in store.snapshot().segments.iter().filter(|segment| Arc::ptr_eq(&segment.file, file)) {
@@ -199,6 +260,7 @@ impl Drop for AbortOnDrop {
 /// An error of the engine as an answer.
 pub(crate) fn failed(error: &EngineError) -> ApiError {
     match error {
+        EngineError::Damaged(_) => ApiError::damaged(error.to_string()),
         EngineError::Cancelled => ApiError::new(ErrorKind::Unavailable, "cancelled", error.to_string()),
         EngineError::MemoryOfAll { .. } => {
             ApiError::new(ErrorKind::TooMany, "too_many_queries", error.to_string()).hint("ask again soon")

@@ -38,15 +38,28 @@ pub(crate) struct OutOfOrder {
 }
 
 impl Merger {
-    /// A merger of so many answers.
-    pub(crate) fn new(order: Order, answers: usize) -> Merger {
+    /// A merger of no answers.
+    pub(crate) fn new(order: Order) -> Merger {
         Merger {
             order,
             merge: Merge::new(order),
-            answers: vec![Answer::From(0); answers],
+            answers: Vec::new(),
             parts: 0,
             out: Out::default(),
             conflicts: 0,
+        }
+    }
+
+    /// One answer more, whose number is that of those before it. Nothing of it comes before an id.
+    pub(crate) fn add(&mut self, from: Option<RecordId>) {
+        self.answers.push(Answer::From(from.map_or(0, |id| self.order.key(id))));
+    }
+
+    /// The last id that has come of an answer which has not ended.
+    pub(crate) fn reached(&self, answer: usize) -> Option<RecordId> {
+        match self.answers[answer] {
+            Answer::From(key) if key > 0 => Some(self.order.id(key)),
+            Answer::From(_) | Answer::Whole => None,
         }
     }
 
@@ -183,6 +196,13 @@ mod tests {
         rows
     }
 
+    fn of_two(order: Order) -> Merger {
+        let mut merger = Merger::new(order);
+        merger.add(None);
+        merger.add(None);
+        merger
+    }
+
     fn drain(merger: &mut Merger) -> Vec<String> {
         let mut all = Vec::new();
         loop {
@@ -196,7 +216,7 @@ mod tests {
 
     #[test]
     fn nothing_is_sent_before_every_answer_has_come_so_far() {
-        let mut merger = Merger::new(Order::Asc, 2);
+        let mut merger = of_two(Order::Asc);
         merger.push(0, rows(&[(1, "a"), (3, "c"), (5, "e")])).unwrap();
         assert_eq!(drain(&mut merger), [""; 0]);
         assert_eq!(merger.waits_for(), Some(1));
@@ -212,7 +232,7 @@ mod tests {
 
     #[test]
     fn repeats_are_dropped_also_across_chunks_and_conflicts_are_kept() {
-        let mut merger = Merger::new(Order::Asc, 2);
+        let mut merger = of_two(Order::Asc);
         merger.push(0, rows(&[(1, "a"), (2, "x")])).unwrap();
         merger.push(1, rows(&[(2, "x"), (2, "y")])).unwrap();
         assert_eq!(drain(&mut merger), ["a"]);
@@ -224,8 +244,28 @@ mod tests {
     }
 
     #[test]
+    fn another_answer_goes_on_where_one_has_failed() {
+        let mut merger = of_two(Order::Asc);
+        merger.push(0, rows(&[(1, "a"), (3, "c")])).unwrap();
+        merger.push(1, rows(&[(2, "b"), (9, "z")])).unwrap();
+        assert_eq!(drain(&mut merger), ["a", "b"]);
+        assert_eq!(
+            (merger.reached(0), merger.reached(1)),
+            (Some(RecordId::lowest_at(3)), Some(RecordId::lowest_at(9)))
+        );
+        merger.add(merger.reached(0));
+        merger.end(0);
+        assert_eq!(merger.waits_for(), Some(2));
+        merger.push(2, rows(&[(3, "c"), (3, "d"), (4, "e")])).unwrap();
+        merger.end(2);
+        assert_eq!(drain(&mut merger), ["c", "d", "e"]);
+        merger.end(1);
+        assert_eq!((drain(&mut merger), merger.repeats()), (vec!["z".to_owned()], 1));
+    }
+
+    #[test]
     fn the_newest_come_first_when_asked_for_and_a_limit_is_kept() {
-        let mut merger = Merger::new(Order::Desc, 2);
+        let mut merger = of_two(Order::Desc);
         merger.push(0, rows(&[(5, "e"), (1, "a")])).unwrap();
         merger.push(1, rows(&[(4, "d")])).unwrap();
         merger.end(0);
@@ -236,9 +276,9 @@ mod tests {
 
     #[test]
     fn an_answer_out_of_order_is_refused() {
-        let mut merger = Merger::new(Order::Asc, 1);
+        let mut merger = of_two(Order::Asc);
         assert!(merger.push(0, rows(&[(2, "b"), (1, "a")])).is_err());
-        let mut merger = Merger::new(Order::Asc, 1);
+        let mut merger = of_two(Order::Asc);
         merger.push(0, rows(&[(2, "b")])).unwrap();
         assert!(merger.push(0, rows(&[(1, "a")])).is_err());
     }

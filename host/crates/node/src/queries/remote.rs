@@ -1,49 +1,59 @@
 //! The part of a query that another node searches.
 
+use std::time::Instant;
+
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use weir_api::backend::QueryRequest;
-use weir_api::backend::peer::{SearchMode, SearchPart, SearchRequest, SnapshotToken, Syntax};
+use weir_api::backend::peer::{
+    Buckets, SearchMode, SearchPart, SearchRequest, SnapshotToken, Syntax, UnitOrigins,
+};
 use weir_api::client::SearchBody;
-use weir_query::{Around, Rows, Stats};
+use weir_query::{Around, Stats};
 
-use super::Kind;
-use super::planner::Search;
+use super::{Kind, Question};
 use crate::peers::Peer;
 
 /// Begins a search. An error says that it is to be planned anew.
 pub(super) async fn open(
     peer: &Peer,
     token: SnapshotToken,
-    search: &Search,
-    request: &QueryRequest,
+    (log, units): (bool, Vec<UnitOrigins>),
+    question: &Question,
     kind: &Kind,
 ) -> Result<SearchBody, String> {
     let mode = match kind {
         Kind::Rows => SearchMode::Rows,
-        Kind::Hashes => SearchMode::Hashes,
+        Kind::Suspects => SearchMode::Suspects,
+        Kind::Rest(buckets, known) => {
+            let count = buckets.count() as u32;
+            let buckets = Buckets { from_ms: buckets.from_ms(), width_ms: buckets.width_ms(), count };
+            SearchMode::Histogram(buckets, super::shares::hashed(known))
+        }
         Kind::Around(around) => SearchMode::Around(Around::clone(around)),
     };
+    let left = question.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let request = SearchRequest {
         token,
         syntax: Syntax::Weir,
         // What was meant, whatever language it was written in.
-        query: request.expr.to_string(),
-        from: request.from,
-        to: request.to,
-        limit: request.limit,
-        order: request.order,
+        query: question.request.expr.to_string(),
+        from: question.plan.from,
+        to: question.plan.to,
+        limit: question.plan.limit,
+        order: question.plan.order,
+        time_ms: left.map(|left| (left.as_millis() as u64).max(1)),
+        whole: question.plan.whole,
         mode,
-        log: search.log,
-        units: search.units.clone(),
+        log,
+        units,
     };
     peer.client.search(&request).await.map_err(|error| error.to_string())
 }
 
-/// Hands its rows on until it ends or nobody wants them.
+/// Hands its parts on until it ends or nobody wants them.
 pub(super) async fn follow(
     mut body: SearchBody,
-    send: mpsc::Sender<Rows>,
+    send: mpsc::Sender<SearchPart>,
     finish: oneshot::Sender<Result<Stats, String>>,
     cancel: CancellationToken,
 ) {
@@ -54,12 +64,11 @@ pub(super) async fn follow(
             () = send.closed() => break Err("nobody wants the rest".to_owned()),
         };
         match part {
-            Ok(Some(SearchPart::Rows(rows))) => {
-                if send.send(rows).await.is_err() {
+            Ok(Some(part)) => {
+                if send.send(part).await.is_err() {
                     break Err("nobody wants the rest".to_owned());
                 }
             }
-            Ok(Some(_)) => break Err("it sent something else than rows".to_owned()),
             Ok(None) => break body.end().map(|end| end.stats).map_err(|error| error.to_string()),
             Err(error) => break Err(error.to_string()),
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, unfold};
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use weir_api::backend::peer::{self, Role};
 use weir_api::backend::{ApiError, ErrorKind, TailAnswer, TailEvent, TailRequest};
@@ -14,7 +15,7 @@ use weir_api::client::PeerTailBody;
 use weir_query::Matcher;
 
 use super::{Tails, Token, merge};
-use crate::peers::{Peer, Peers};
+use crate::peers::{Arrivals, Peer, Peers};
 
 /// Pause before a peer that broke off is asked again.
 const PEER_PAUSE: Duration = Duration::from_millis(500);
@@ -28,6 +29,7 @@ pub(crate) struct Merged {
 
 /// The tail of one peer, over its restarts.
 struct Following {
+    peers: Arc<Peers>,
     peer: Arc<Peer>,
     own: u64,
     query: String,
@@ -58,23 +60,58 @@ impl Merged {
         if let Some(own) = &self.own {
             tails.push(own.tail(request.clone()).await?.events);
         }
+        let arrivals = Arrivals::from_now_on(&self.peers);
         for peer in self.peers.others() {
             // Who is not known yet may be an ingest node.
             if peer.info().is_none_or(|info| info.is(Role::Ingest)) {
-                tails.push(follow(peer, self.node, &request));
+                tails.push(self.follow(peer, &request));
             }
         }
         if tails.is_empty() {
             return Err(ApiError::new(ErrorKind::NotFound, "no_ingest", "this node knows of no ingest node")
-                .hint("ask a node with the role ingest, or name one in cluster.peers"));
+                .hint("ask a node with the role ingest, or one that finds others by cluster.gossip or cluster.peers"));
         }
-        Ok(TailAnswer { events: merge(token.unwrap_or_default(), tails) })
+        let token = Arc::new(Mutex::new(token.unwrap_or_default()));
+        let joining = self.joining(arrivals, request, Arc::clone(&token));
+        Ok(TailAnswer { events: merge(token, tails, joining) })
+    }
+
+    /// The tails of nodes that come later. One that was there before goes on where `token` says; what another one has
+    /// taken before is told as a gap.
+    fn joining(
+        &self,
+        arrivals: Arrivals,
+        request: TailRequest,
+        token: Arc<Mutex<Token>>,
+    ) -> BoxStream<'static, BoxStream<'static, TailEvent>> {
+        let (peers, own, cancel) = (Arc::clone(&self.peers), self.node, request.cancel.clone());
+        unfold(arrivals, move |mut arrivals| {
+            let (peers, token) = (Arc::clone(&peers), Arc::clone(&token));
+            let mut request = request.clone();
+            async move {
+                let peer = arrivals.next().await;
+                request.resume = Some(token.lock().encode());
+                Some((follow(peers, peer, own, &request), arrivals))
+            }
+        })
+        .take_until(cancel.cancelled_owned())
+        .boxed()
+    }
+
+    fn follow(&self, peer: Arc<Peer>, request: &TailRequest) -> BoxStream<'static, TailEvent> {
+        follow(Arc::clone(&self.peers), peer, self.node, request)
     }
 }
 
-fn follow(peer: &Arc<Peer>, own: u64, request: &TailRequest) -> BoxStream<'static, TailEvent> {
+fn follow(
+    peers: Arc<Peers>,
+    peer: Arc<Peer>,
+    own: u64,
+    request: &TailRequest,
+) -> BoxStream<'static, TailEvent> {
     let following = Following {
-        peer: Arc::clone(peer),
+        peers,
+        peer,
         own,
         query: request.expr.to_string(),
         resume: request.resume.as_ref().map(|resume| Bytes::copy_from_slice(resume)),
@@ -84,10 +121,11 @@ fn follow(peer: &Arc<Peer>, own: u64, request: &TailRequest) -> BoxStream<'stati
         cancel: request.cancel.clone(),
     };
     unfold(following, |mut following| async move {
-        let cancel = following.cancel.clone();
+        let (cancel, gone) = (following.cancel.clone(), following.peer.gone.clone());
         let event = tokio::select! {
             event = following.next() => event,
             () = cancel.cancelled() => return None,
+            () = gone.cancelled() => return None,
         };
         Some((event, following))
     })
@@ -143,7 +181,8 @@ impl Following {
             self.peer.ask(self.own).await;
         }
         let is_ingest = self.peer.info().is_some_and(|info| info.is(Role::Ingest) && info.node != self.own);
-        if is_ingest {
+        // A node with several addresses is followed at one.
+        if is_ingest && self.peers.is_main(&self.peer) {
             let request = peer::TailRequest { query: self.query.clone(), resume: self.resume.clone() };
             match self.peer.client.tail(&request).await {
                 Ok(body) => {

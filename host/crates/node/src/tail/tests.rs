@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -414,7 +415,8 @@ async fn tails_of_several_nodes_become_one_whose_token_holds_all_their_places() 
     let two = iter([idle(2, 30), TailEvent::Idle { resume: vec![9] }]).boxed();
     let mut earlier = Token::of(2, at(0));
     earlier.update(&Token::of(3, at(7)));
-    let events: Vec<TailEvent> = merge(earlier, vec![one, two]).collect().await;
+    let events: Vec<TailEvent> =
+        merge(Arc::new(Mutex::new(earlier)), vec![one], iter([two]).boxed()).collect().await;
     assert_eq!(events.len(), 4);
     let last = Token::decode(events[3].resume()).unwrap();
     assert_eq!([1, 2, 3].map(|node| last.place(node)), [Some(at(20)), Some(at(30)), Some(at(7))]);

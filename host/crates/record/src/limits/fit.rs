@@ -80,3 +80,9 @@ const _: () =
 const _: () = assert!(PULLS_MAX + REPAIR_FETCHES_MAX <= STORE_INCOMING_MAX);
 const _: () =
     assert!(REPAIR_AFTER_MS_MIN <= REPAIR_AFTER_MS_DEFAULT && REPAIR_AFTER_MS_DEFAULT <= REPAIR_AFTER_MS_MAX);
+// A record of gossip fits beside any header, and a full memory fits its file.
+const _: () = assert!(GOSSIP_RECORD_BYTES_MAX * 4 < GOSSIP_DATAGRAM_BYTES_MAX);
+const _: () = assert!(GOSSIP_URL_BYTES_MAX + GOSSIP_ZONE_BYTES_MAX + 80 <= GOSSIP_RECORD_BYTES_MAX);
+const _: () = assert!(
+    KNOWN_NODES_MAX * (GOSSIP_RECORD_BYTES_MAX + 64) + GOSSIP_GONE_MAX * 32 + 64 <= GOSSIP_MEMORY_BYTES_MAX
+);

@@ -40,7 +40,7 @@ fn readers(plan: &Assignment, answering: &[Answering<'_>]) -> BTreeMap<OriginKey
     let mut readers: BTreeMap<OriginKey, Vec<u64>> = BTreeMap::new();
     for (&node, part) in &plan.parts {
         let mine = answering.iter().find(|other| other.node == node).unwrap();
-        for (unit, read) in &part.units {
+        for Reading { unit, read, origins, .. } in &part.units {
             let mut names = OriginSet::new();
             for origins in mine.catalogs.iter().filter_map(|catalog| catalog.unit(unit)) {
                 names = names.union(origins.names());
@@ -53,6 +53,8 @@ fn readers(plan: &Assignment, answering: &[Answering<'_>]) -> BTreeMap<OriginKey
                     only.clone()
                 }
             };
+            // What lies outside of the range may be read as well.
+            assert!(origins.is_subset(&names), "{node} reads less than it is to");
             for name in names.iter() {
                 readers.entry(OriginKey { unit: unit.clone(), name }).or_default().push(node);
             }
@@ -137,6 +139,13 @@ fn check_random(seed: u64) {
         let reader =
             readers.get(&held.key()).and_then(|readers| nodes.iter().find(|node| node.node == readers[0]));
         assert!(reader.is_none_or(is_readable), "seed {seed}: read where it cannot be");
+        let reading = plan.parts.values().flat_map(|part| &part.units);
+        let mut reading = reading.filter(|read| read.unit == held.unit && read.origins.contains(held.name));
+        if let Some(reading) = reading.next() {
+            let is_suspect = held.flags != OriginFlags::NONE && !held.unit.is_keyed();
+            assert!(reading.is_counted || held.unit.is_keyed(), "seed {seed}: {reading:?}");
+            assert!(reading.has_suspects || !is_suspect && reading.is_counted, "seed {seed}: {reading:?}");
+        }
         let is_contested = plan.contested.iter().any(|times| times.covers(held.range().within(range)));
         assert!(is_contested || times == 0 || held.flags == OriginFlags::NONE, "seed {seed}: {held:?}");
     }
@@ -166,14 +175,19 @@ fn check_keyed(
     }
 }
 
+/// What a node reads, as it is told.
+fn said(plan: &Assignment, node: u64) -> Vec<(Unit, Read)> {
+    plan.parts[&node].units.iter().map(|reading| (reading.unit.clone(), reading.read.clone())).collect()
+}
+
 #[test]
 fn who_has_most_reads_and_others_read_what_it_lacks() {
     let all: Vec<Held> = (0..10).map(|piece| held(unit(0, false), 1, piece, 0..5, false)).collect();
     let (most, few) = (catalog(&all[..9]), catalog(&all[7..]));
     let plan = assign(&[answering(5, &few), answering(6, &most)], TimeRange::ALL, Some(5));
     let rest: OriginSet = [all[9].name].into_iter().collect();
-    assert_eq!(plan.parts[&6].units, [(unit(0, false), Read::All)]);
-    assert_eq!(plan.parts[&5].units, [(unit(0, false), Read::Only(rest))]);
+    assert_eq!(said(&plan, 6), [(unit(0, false), Read::All)]);
+    assert_eq!(said(&plan, 5), [(unit(0, false), Read::Only(rest))]);
     assert_eq!((plan.origins, plan.contested.len(), plan.unreachable.len()), (10, 0, 0));
 }
 
@@ -199,9 +213,10 @@ fn what_is_in_a_log_is_read_there_alone_although_a_store_has_got_it() {
     let log = LogPart { pieces: vec![(2, 6)], contested: vec![TimeRange::new(700, 800)] };
     let nodes = [Answering { log: Some(log), ..answering(1, &backlog) }, answering(5, &store)];
     let plan = assign(&nodes, TimeRange::new(0, 750), None);
-    assert_eq!(plan.parts[&1], Part { log: true, units: vec![] });
+    let log = LogPart { pieces: vec![(2, 6)], contested: vec![TimeRange::new(700, 750)] };
+    assert_eq!(plan.parts[&1], Part { log: Some(log), units: vec![] });
     let but = all[6..].iter().map(|held| held.name).collect();
-    assert_eq!(plan.parts[&5].units, [(unit(0, false), Read::AllBut(but))]);
+    assert_eq!(said(&plan, 5), [(unit(0, false), Read::AllBut(but))]);
     assert_eq!(plan.contested, [TimeRange::new(0, 4), TimeRange::new(700, 750)]);
 }
 
@@ -215,4 +230,7 @@ fn a_keyed_unit_with_two_readers_is_contested_where_they_may_meet() {
     let (one, two) = (catalog(&all[..2]), catalog(&all[2..]));
     let plan = assign(&[answering(5, &one), answering(6, &two)], TimeRange::ALL, None);
     assert_eq!(plan.contested, [TimeRange::new(50, 69)]);
+    let roles =
+        |node: u64| plan.parts[&node].units.iter().map(|read| (read.has_suspects, read.is_counted)).next();
+    assert_eq!((roles(5), roles(6)), (Some((false, true)), Some((true, false))));
 }

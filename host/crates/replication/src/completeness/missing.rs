@@ -7,9 +7,11 @@ use alloc::vec::Vec;
 use weir_record::limits::{EVENT_TIME_AHEAD_MS_MAX, QUERY_MISSING_MAX};
 use weir_segment::Unit;
 
-use super::{Knowledge, Known, Node, below, oldest_ms};
-use crate::assign::{Answering, in_logs};
+use super::{Knowledge, Node, below, oldest_ms};
+use crate::assign::{Answering, in_logs, logs_of};
 use crate::catalog::{UnitOrigins, bucket};
+use crate::origin_set::OriginSet;
+use crate::owed::Owed;
 use crate::ranges::TimeRange;
 
 /// Whom to ask for what is missing.
@@ -80,19 +82,18 @@ impl Knowledge {
     ///
     /// A node answers when its changes were followed to their end after the query began, ingest nodes first.
     pub fn missing(&self, answering: &[Answering<'_>], range: TimeRange) -> Missing {
+        self.missing_of(answering, range, None)
+    }
+
+    /// The same of what is still owed of a question that was planned before. `None`: all of it.
+    pub fn missing_of(&self, answering: &[Answering<'_>], range: TimeRange, owed: Option<&Owed>) -> Missing {
         let mut missing = Missing::default();
         let answers = |id: u64| answering.iter().any(|node| node.node == id);
         let mut push = |who, why, times: TimeRange| {
-            let times = times.within(range);
-            if !times.is_empty() {
-                missing.push(MissingRange {
-                    who,
-                    why,
-                    unit: None,
-                    times,
-                    origins: 0,
-                    silent_stores: Vec::new(),
-                });
+            let (times, silent_stores) = (times.within(range), Vec::new());
+            let lacking = MissingRange { who, why, unit: None, times, origins: 0, silent_stores };
+            if !times.is_empty() && owed.is_none_or(|owed| owed.concerns(&lacking)) {
+                missing.push(lacking);
             }
         };
         for (address, id) in &self.expected {
@@ -115,44 +116,47 @@ impl Knowledge {
             if bucket(unit).meets(range) && !known.stores.iter().any(|id| below(&self.watermarks, *id, unit))
             {
                 let silent: Vec<u64> = known.stores.iter().copied().filter(|id| !answers(*id)).collect();
-                lacking(answering, unit, known, &silent, range, &mut missing);
+                let exists = match owed {
+                    Some(owed) => Cow::Owned(owed.of(unit, &known.origins)),
+                    None => Cow::Borrowed(&known.origins),
+                };
+                let lacking = left_of(answering, unit, exists, &known.expired);
+                for (node, origins) in lacking.nodes() {
+                    missing.push(MissingRange {
+                        who: Who::Node(node),
+                        why: Why::HeldByNobody,
+                        unit: Some(unit.clone()),
+                        times: bucket(unit).within(range),
+                        origins,
+                        silent_stores: silent.clone(),
+                    });
+                }
             }
         }
         missing
     }
 }
 
-fn lacking(
+/// What of these origins of a unit nobody holds, and has not expired.
+fn left_of(
     answering: &[Answering<'_>],
     unit: &Unit,
-    known: &Known,
-    silent_stores: &[u64],
-    range: TimeRange,
-    missing: &mut Missing,
-) {
-    let mut left = Cow::Borrowed(&known.origins);
+    exists: Cow<'_, OriginSet>,
+    expired: &OriginSet,
+) -> OriginSet {
+    let mut left = exists;
     let held = answering.iter().flat_map(|node| &node.catalogs).filter_map(|catalog| catalog.unit(unit));
-    for names in held.map(UnitOrigins::names).chain([&known.expired]) {
+    for names in held.map(UnitOrigins::names).chain([expired]) {
         if left.is_empty() {
-            return;
+            return OriginSet::new();
         }
         left = Cow::Owned(left.difference(names));
     }
-    let mut left = left.into_owned();
-    if !left.is_empty() {
-        // A node that crashed before a piece had left its log has it in the log again, under the same name.
-        left = left.difference(&in_logs(answering, &left));
+    if left.is_empty() {
+        return OriginSet::new();
     }
-    for (node, origins) in left.nodes() {
-        missing.push(MissingRange {
-            who: Who::Node(node),
-            why: Why::HeldByNobody,
-            unit: Some(unit.clone()),
-            times: bucket(unit).within(range),
-            origins,
-            silent_stores: silent_stores.to_vec(),
-        });
-    }
+    // A node that crashed before a piece had left its log has it in the log again, under the same name.
+    left.difference(&in_logs(logs_of(answering.iter()), &left))
 }
 
 impl Node {

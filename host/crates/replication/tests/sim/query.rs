@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use weir_replication::{
-    Answering, Catalog, Changes, Contact, Held, Knowledge, LogPart, Mirror, OriginKey, Place, Read,
-    TimeRange, assign,
+    Answering, Catalog, Changes, Contact, Held, Knowledge, LogPart, Mirror, MissingRange, OriginKey,
+    OriginSet, Owed, Place, Read, Reading, TimeRange, assign_owed,
 };
+use weir_segment::Unit;
 
 use super::{Broken, Shape, World};
 
@@ -24,7 +25,18 @@ struct Query {
     /// What existed when it began.
     expected: BTreeSet<OriginKey>,
     range: TimeRange,
+    /// What nodes owe that failed when they were read; `None` in the first round.
+    owed: Option<Owed>,
+    round: usize,
+    /// Who has read what so far.
+    read: BTreeMap<OriginKey, Vec<u64>>,
+    missing: Vec<MissingRange>,
+    /// Origins that cannot be read without reading others twice.
+    stuck: Vec<(Unit, OriginSet)>,
 }
+
+/// How often what is owed is planned anew.
+const ROUNDS: usize = 4;
 
 pub(crate) struct Asker {
     mirrors: BTreeMap<u64, Mirror>,
@@ -75,7 +87,14 @@ pub(crate) fn tick(world: &mut World) -> Result<(), String> {
         return Ok(());
     };
     match query.to_ask.pop() {
-        None => finish(world, &query),
+        None => {
+            read(world, &mut query);
+            if query.to_ask.is_empty() {
+                return finish(world, &query);
+            }
+            world.asker.query = Some(query);
+            Ok(())
+        }
         Some(id) => {
             ask(world, &mut query, id)?;
             world.asker.query = Some(query);
@@ -85,22 +104,37 @@ pub(crate) fn tick(world: &mut World) -> Result<(), String> {
 }
 
 fn begin(world: &mut World) -> Query {
-    let mut ingest: Vec<u64> = world.ingest.keys().copied().collect();
-    let mut stores: Vec<u64> = world.stores.keys().copied().collect();
-    world.rng.shuffle(&mut ingest);
-    world.rng.shuffle(&mut stores);
-    // The last of the list is asked first.
-    let to_ask = match world.shape.broken {
-        Broken::AsksStoresFirst => ingest.into_iter().chain(stores).collect(),
-        _ => stores.into_iter().chain(ingest).collect(),
-    };
+    let to_ask = everybody(world);
     let from_ms = world.now_ms - world.rng.u64(..20 * 60_000);
     let range = match world.rng.u32(..3) {
         0 => TimeRange::ALL,
         1 => TimeRange::new(from_ms, u64::MAX),
         _ => TimeRange::new(from_ms, from_ms + world.rng.u64(..10 * 60_000)),
     };
-    Query { to_ask, answers: BTreeMap::new(), expected: world.groups.keys().cloned().collect(), range }
+    Query {
+        to_ask,
+        answers: BTreeMap::new(),
+        expected: world.groups.keys().cloned().collect(),
+        range,
+        owed: None,
+        round: 0,
+        read: BTreeMap::new(),
+        missing: Vec::new(),
+        stuck: Vec::new(),
+    }
+}
+
+/// All nodes, in an order that matters.
+fn everybody(world: &mut World) -> Vec<u64> {
+    let mut ingest: Vec<u64> = world.ingest.keys().copied().collect();
+    let mut stores: Vec<u64> = world.stores.keys().copied().collect();
+    world.rng.shuffle(&mut ingest);
+    world.rng.shuffle(&mut stores);
+    // The last of the list is asked first.
+    match world.shape.broken {
+        Broken::AsksStoresFirst => ingest.into_iter().chain(stores).collect(),
+        _ => stores.into_iter().chain(ingest).collect(),
+    }
 }
 
 fn ask(world: &mut World, query: &mut Query, id: u64) -> Result<(), String> {
@@ -141,9 +175,10 @@ fn ask(world: &mut World, query: &mut Query, id: u64) -> Result<(), String> {
     Ok(())
 }
 
-fn finish(world: &mut World, query: &Query) -> Result<(), String> {
-    let answering: Vec<Answering<'_>> = query
-        .answers
+/// Plans what is owed, and has it read by nodes some of which fail: then there is another round.
+fn read(world: &mut World, query: &mut Query) {
+    let answers = std::mem::take(&mut query.answers);
+    let answering: Vec<Answering<'_>> = answers
         .iter()
         .map(|(&node, answer)| Answering {
             node,
@@ -153,28 +188,44 @@ fn finish(world: &mut World, query: &Query) -> Result<(), String> {
         })
         .collect();
     let preferred = world.stores.keys().next().copied();
-    let plan = assign(&answering, query.range, preferred);
-    let missing = world.asker.knowledge.missing(&answering, query.range);
-    let mut read: BTreeMap<OriginKey, Vec<u64>> = BTreeMap::new();
+    let owed = query.owed.take().filter(|_| world.shape.broken != Broken::ForgetsWhatIsOwed);
+    let plan = assign_owed(&answering, query.range, preferred, owed.as_ref());
+    query.missing.extend(world.asker.knowledge.missing_of(&answering, query.range, owed.as_ref()).ranges);
+    query.stuck.extend(plan.unreachable.iter().cloned());
+    query.round += 1;
+    let mut failed = Owed::default();
     for (&node, part) in &plan.parts {
-        let answer = &query.answers[&node];
-        if part.log {
-            answer.logged.iter().for_each(|held| read.entry(held.key()).or_default().push(node));
+        if query.round < ROUNDS && world.rng.u32(..4) == 0 {
+            failed.add(&Owed::of_part(node, part));
+            continue;
         }
-        for (unit, how) in &part.units {
+        let answer = &answers[&node];
+        if part.log.is_some() {
+            answer.logged.iter().for_each(|held| query.read.entry(held.key()).or_default().push(node));
+        }
+        for Reading { unit, read: how, .. } in &part.units {
             let held = answer.snapshot.unit(unit).into_iter().flat_map(|origins| origins.iter(unit));
             let held = held.filter(|held| match how {
                 Read::All => true,
                 Read::AllBut(names) => !names.contains(held.name),
                 Read::Only(names) => names.contains(held.name),
             });
-            held.for_each(|held| read.entry(held.key()).or_default().push(node));
+            held.for_each(|held| query.read.entry(held.key()).or_default().push(node));
         }
     }
+    if !failed.is_empty() {
+        query.owed = Some(failed);
+        query.to_ask = everybody(world);
+        world.figures.rounds += 1;
+    }
+}
+
+fn finish(world: &mut World, query: &Query) -> Result<(), String> {
     world.figures.queries += 1;
-    world.figures.queries_complete += u64::from(missing.is_complete());
-    world.figures.read += read.len() as u64;
-    for (key, readers) in &read {
+    let is_complete = query.missing.is_empty() && query.stuck.is_empty();
+    world.figures.queries_complete += u64::from(is_complete);
+    world.figures.read += query.read.len() as u64;
+    for (key, readers) in &query.read {
         // What lies outside of the range holds nothing that is asked for.
         if readers.len() > 1 && world.groups[key].range().meets(query.range) {
             return Err(format!("{key} is read by {readers:x?}"));
@@ -182,14 +233,18 @@ fn finish(world: &mut World, query: &Query) -> Result<(), String> {
     }
     for key in &query.expected {
         let times = world.groups[key].range().within(query.range);
-        if times.is_empty() || read.contains_key(key) {
+        if times.is_empty() || query.read.contains_key(key) {
             continue;
         }
-        let is_named = missing.ranges.iter().any(|range| {
+        let is_named = query.missing.iter().any(|range| {
             range.unit.as_ref().is_none_or(|unit| *unit == key.unit) && range.times.covers(times)
         });
-        if !is_named {
-            return Err(format!("{key} is neither read nor missing; said was {missing:?}"));
+        let is_stuck = query.stuck.iter().any(|(unit, names)| *unit == key.unit && names.contains(key.name));
+        if !is_named && !is_stuck {
+            let Query { missing, round, .. } = query;
+            return Err(format!(
+                "{key} is neither read nor missing after {round} rounds; said was {missing:?}"
+            ));
         }
     }
     Ok(())

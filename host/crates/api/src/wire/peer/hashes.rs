@@ -56,24 +56,32 @@ impl HashedRows {
         let chunks = self.ids.chunks(FRAME_ROWS_MAX).zip(self.levels.chunks(FRAME_ROWS_MAX));
         chunks.zip(self.hashes.chunks(FRAME_ROWS_MAX)).map(|((ids, levels), hashes)| {
             let mut out = Vec::with_capacity(5 + ids.len() * 33);
-            put_varint(&mut out, ids.len() as u64);
-            out.extend(ids.iter().flat_map(|id| id.to_bytes()));
-            out.extend_from_slice(levels);
-            out.extend_from_slice(hashes.as_flattened());
+            put_columns(&mut out, ids, levels, hashes);
             out
         })
     }
 
     pub(super) fn decode(body: &[u8]) -> Result<HashedRows, SearchCodecError> {
         let mut reader = Reader::new(body);
-        let count = reader.bounded("hash count", FRAME_ROWS_MAX)?;
+        let rows = HashedRows::read(&mut reader, FRAME_ROWS_MAX)?;
+        reader.finish()?;
+        if rows.is_empty() {
+            return Err(CodecError::Truncated("hashes").into());
+        }
+        Ok(rows)
+    }
+
+    /// Appends all of them.
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        put_columns(out, &self.ids, &self.levels, &self.hashes);
+    }
+
+    /// Reads what [`put`](HashedRows::put) wrote, so many at most.
+    pub(super) fn read(reader: &mut Reader<'_>, count_max: usize) -> Result<HashedRows, SearchCodecError> {
+        let count = reader.bounded("hash count", count_max)?;
         let ids = reader.take(count * 16, "ids")?;
         let levels = reader.take(count, "levels")?;
         let hashes = reader.take(count * 16, "hashes")?;
-        reader.finish()?;
-        if count == 0 {
-            return Err(CodecError::Truncated("hashes").into());
-        }
         if levels.iter().any(|level| usize::from(*level) >= LEVELS) {
             return Err(SearchCodecError::Value("level"));
         }
@@ -85,6 +93,13 @@ impl HashedRows {
             hashes: hashes.to_vec(),
         })
     }
+}
+
+fn put_columns(out: &mut Vec<u8>, ids: &[RecordId], levels: &[u8], hashes: &[[u8; 16]]) {
+    put_varint(out, ids.len() as u64);
+    out.extend(ids.iter().flat_map(|id| id.to_bytes()));
+    out.extend_from_slice(levels);
+    out.extend_from_slice(hashes.as_flattened());
 }
 
 #[cfg(test)]

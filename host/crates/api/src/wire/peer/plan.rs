@@ -42,6 +42,12 @@ pub struct PlanAnswer {
     /// The lowest id in log and backlog; `None` when both are empty.
     #[serde(with = "shown_or_null", default)]
     pub oldest: Option<RecordId>,
+    /// The lowest id of all that the snapshot has.
+    #[serde(with = "shown_or_null", default)]
+    pub low: Option<RecordId>,
+    /// The highest one.
+    #[serde(with = "shown_or_null", default)]
+    pub high: Option<RecordId>,
     /// What has changed since the position asked with, as bytes of the feed.
     #[serde(skip)]
     pub changes: Bytes,
@@ -102,6 +108,8 @@ mod tests {
             log: vec![LogStart { epoch: u64::MAX - 1, first_piece: 9 }],
             contested: vec![(6, 7)],
             oldest: Some(RecordId::from_parts(6, 7)),
+            low: Some(RecordId::from_parts(5, 7)),
+            high: None,
             changes: Bytes::from_static(b"changes"),
         };
         let json = serde_json::to_string(&plan).unwrap();

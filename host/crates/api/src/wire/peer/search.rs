@@ -5,15 +5,18 @@
 //! | field | size | meaning |
 //! |---|---|---|
 //! | magic | 4 | `WSRQ` |
-//! | version | u8 | 1 |
+//! | version | u8 | 2 |
 //! | token | 16 | the snapshot to read |
 //! | syntax | u8 | how the query is written: 0 the language of weir, 1 one regular expression |
 //! | query | text | at most 16 KiB |
 //! | from, to | 16 each | lowest id asked for, lowest id no longer asked for; big-endian |
 //! | limit | v | at most so many rows; 0 all |
 //! | order | u8 | 0 oldest first, 1 newest first |
-//! | mode | u8 | 0 rows, 1 hashes, 2 count, 3 histogram, 4 neighbours |
+//! | time | v | how long anybody waits for the answer, in ms; 0 for ever |
+//! | damage | u8 | what a segment has lost: 0 is passed over and told, 1 ends the answer with an error |
+//! | mode | u8 | 0 rows, 1 suspects, 3 histogram, 4 neighbours |
 //! | histogram | v three times | only then: start of the first bucket, length of a bucket (both in ms), number of buckets |
+//! | known | … | only then: see [`hashes`](super::hashes); what is not counted |
 //! | neighbours | … | only then: see [`around`](super::around); the query is not looked at |
 //! | log | u8 | 1: read the pieces of the log that the snapshot has, too |
 //! | units | … | [`UnitOrigins`] |
@@ -27,9 +30,10 @@ use weir_record::{RecordId, limits};
 use weir_segment::{OriginName, Unit};
 
 use super::around;
+use super::hashes::HashedRows;
 
 const MAGIC: [u8; 4] = *b"WSRQ";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Longest text of a unit: four numbers of 64 bits and a class, with room.
 const UNIT_TEXT_BYTES_MAX: usize = 256;
 
@@ -54,6 +58,11 @@ pub struct SearchRequest {
     pub limit: Option<u64>,
     /// Oldest or newest first.
     pub order: Order,
+    /// How long anybody waits for the answer, in milliseconds; `None` for ever. Not zero.
+    pub time_ms: Option<u64>,
+    /// Whether damage in a segment ends the answer with [`ApiError::damaged`](crate::error::ApiError::damaged):
+    /// somebody else may have what was lost. Else it is passed over, and named in the end.
+    pub whole: bool,
     /// What to answer.
     pub mode: SearchMode,
     /// Whether to read the pieces of the log that the snapshot has, too.
@@ -77,12 +86,12 @@ pub enum Syntax {
 pub enum SearchMode {
     /// The records.
     Rows,
-    /// Their ids, levels and hashes, to be told apart elsewhere.
-    Hashes,
-    /// How many there are, by level: one bucket of counts.
-    Count,
-    /// How many there are in each bucket of time, by level.
-    Histogram(Buckets),
+    /// Ids, levels and hashes of those that other nodes may hold as well: what is flagged in the log and in units
+    /// that are not keyed, and everything in keyed ones.
+    Suspects,
+    /// How many there are in each bucket of time, by level, without what is flagged and without those that are
+    /// known, which are sorted by id, [`limits::NODE_KNOWN_MAX`] at most.
+    Histogram(Buckets, HashedRows),
     /// The records around others, as rows in no order, some more than once. Neither query, range, limit nor order
     /// are looked at.
     Around(Around),
@@ -155,15 +164,17 @@ impl SearchRequest {
             Order::Asc => 0,
             Order::Desc => 1,
         });
+        put_varint(&mut out, self.time_ms.unwrap_or(0));
+        out.push(u8::from(self.whole));
         match &self.mode {
             SearchMode::Rows => out.push(0),
-            SearchMode::Hashes => out.push(1),
-            SearchMode::Count => out.push(2),
-            SearchMode::Histogram(buckets) => {
+            SearchMode::Suspects => out.push(1),
+            SearchMode::Histogram(buckets, known) => {
                 out.push(3);
                 put_varint(&mut out, buckets.from_ms);
                 put_varint(&mut out, buckets.width_ms);
                 put_varint(&mut out, u64::from(buckets.count));
+                known.put(&mut out);
             }
             SearchMode::Around(around) => {
                 out.push(4);
@@ -200,22 +211,30 @@ impl SearchRequest {
             [1] => Order::Desc,
             _ => return Err(SearchCodecError::Value("order")),
         };
+        let time_ms = Some(reader.varint("time")?).filter(|time_ms| *time_ms > 0);
+        let whole = flag(&mut reader, "damage")?;
         let mode = match reader.array("mode")? {
             [0] => SearchMode::Rows,
-            [1] => SearchMode::Hashes,
-            [2] => SearchMode::Count,
-            [3] => SearchMode::Histogram(read_buckets(&mut reader)?),
+            [1] => SearchMode::Suspects,
+            [3] => {
+                let buckets = read_buckets(&mut reader)?;
+                SearchMode::Histogram(buckets, HashedRows::read(&mut reader, limits::NODE_KNOWN_MAX)?)
+            }
             [4] => SearchMode::Around(around::read(&mut reader)?),
             _ => return Err(SearchCodecError::Value("mode")),
         };
-        let log = match reader.array("log")? {
-            [0] => false,
-            [1] => true,
-            _ => return Err(SearchCodecError::Value("log")),
-        };
+        let log = flag(&mut reader, "log")?;
         let units = read_units(&mut reader)?;
         reader.finish()?;
-        Ok(SearchRequest { token, syntax, query, from, to, limit, order, mode, log, units })
+        Ok(SearchRequest { token, syntax, query, from, to, limit, order, time_ms, whole, mode, log, units })
+    }
+}
+
+fn flag(reader: &mut Reader<'_>, what: &'static str) -> Result<bool, SearchCodecError> {
+    match reader.array(what)? {
+        [0] => Ok(false),
+        [1] => Ok(true),
+        _ => Err(SearchCodecError::Value(what)),
     }
 }
 
@@ -332,26 +351,36 @@ mod tests {
     fn requests() -> impl Strategy<Value = SearchRequest> {
         let buckets = (any::<u64>(), 1..u64::MAX, 1..=limits::NODE_BUCKETS_MAX as u32)
             .prop_map(|(from_ms, width_ms, count)| Buckets { from_ms, width_ms, count });
+        let known = prop::collection::vec((any::<u128>(), 0..5_u8), 0..5).prop_map(|records| {
+            let mut known = HashedRows::new();
+            for (id, level) in records {
+                known.push(RecordId::from_u128(id), level, [level; 16]);
+            }
+            known
+        });
         let mode = prop_oneof![
             Just(SearchMode::Rows),
-            Just(SearchMode::Hashes),
-            Just(SearchMode::Count),
-            buckets.prop_map(SearchMode::Histogram),
+            Just(SearchMode::Suspects),
+            (buckets, known).prop_map(|(buckets, known)| SearchMode::Histogram(buckets, known)),
             arounds().prop_map(SearchMode::Around),
         ];
-        let bits = (any::<u128>(), any::<bool>(), any::<bool>(), any::<bool>());
-        let range = (any::<u128>(), any::<u128>(), prop::option::of(1..u64::MAX));
-        (bits, ".{0,40}", range, mode, units()).prop_map(|(bits, query, (from, to, limit), mode, units)| {
+        let bits = (any::<u128>(), any::<[bool; 4]>());
+        let some = || prop::option::of(1..u64::MAX);
+        let range = (any::<u128>(), any::<u128>(), some(), some());
+        (bits, ".{0,40}", range, mode, units()).prop_map(|(bits, query, range, mode, units)| {
+            let ((token, bits), (from, to, limit, time_ms)) = (bits, range);
             SearchRequest {
-                token: SnapshotToken(bits.0),
-                syntax: if bits.1 { Syntax::Regex } else { Syntax::Weir },
+                token: SnapshotToken(token),
+                syntax: if bits[0] { Syntax::Regex } else { Syntax::Weir },
                 query,
                 from: RecordId::from_u128(from),
                 to: RecordId::from_u128(to),
                 limit,
-                order: if bits.2 { Order::Desc } else { Order::Asc },
+                order: if bits[1] { Order::Desc } else { Order::Asc },
+                time_ms,
+                whole: bits[2],
                 mode,
-                log: bits.3,
+                log: bits[3],
                 units,
             }
         })
@@ -384,6 +413,8 @@ mod tests {
     fn the_bytes_are_those_of_the_document() {
         let unit = Unit::new(3_600_000, 3_600_000, "d", 0, 1).unwrap();
         let name = OriginName { node: 1, epoch: 2, piece: 300 };
+        let mut known = HashedRows::new();
+        known.push(RecordId::from_u128(1), 4, [b'h'; 16]);
         let request = SearchRequest {
             token: SnapshotToken(9),
             syntax: Syntax::Regex,
@@ -392,19 +423,23 @@ mod tests {
             to: RecordId::MAX,
             limit: None,
             order: Order::Desc,
-            mode: SearchMode::Histogram(Buckets { from_ms: 5, width_ms: 6, count: 7 }),
+            time_ms: Some(8),
+            whole: true,
+            mode: SearchMode::Histogram(Buckets { from_ms: 5, width_ms: 6, count: 7 }, known),
             log: true,
             units: vec![UnitOrigins {
                 unit,
                 origins: Origins::Only(vec![name, OriginName { piece: 4, ..name }]),
             }],
         };
-        let mut expected = b"WSRQ\x01\x09".to_vec();
+        let mut expected = b"WSRQ\x02\x09".to_vec();
         expected.extend_from_slice(&[0; 15]);
         expected.extend_from_slice(b"\x01\x02a+");
         expected.extend_from_slice(&[0; 16]);
         expected.extend_from_slice(&[0xff; 16]);
-        expected.extend_from_slice(b"\0\x01\x03\x05\x06\x07\x01");
+        expected.extend_from_slice(b"\0\x01\x08\x01\x03\x05\x06\x07\x01");
+        expected.extend_from_slice(&1_u128.to_be_bytes());
+        expected.extend_from_slice(b"\x04hhhhhhhhhhhhhhhh\x01");
         expected.extend_from_slice(b"\x01\x173600000.3600000.d.p0of1\x02\x01");
         expected.extend_from_slice(b"\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x02\xac\x02\x04");
         assert_eq!(request.encode(), expected);
@@ -429,6 +464,6 @@ mod tests {
         let error = units(&body).unwrap_err();
         assert!(matches!(error, SearchCodecError::Codec(CodecError::TooMany { .. })), "{error}");
         assert_eq!(SearchRequest::decode(b"{}"), Err(SearchCodecError::Magic));
-        assert_eq!(SearchRequest::decode(b"WSRQ\x02"), Err(SearchCodecError::Version(2)));
+        assert_eq!(SearchRequest::decode(b"WSRQ\x03"), Err(SearchCodecError::Version(3)));
     }
 }

@@ -8,6 +8,7 @@ use weir_api::ServerOptions;
 use weir_api::backend::peer::{PlanRequest, SearchMode};
 use weir_api::client::{ClientError, ClientOptions, PeerClient};
 use weir_record::RecordId;
+use weir_record::limits::NODE_REQUEST_BYTES_MAX;
 
 use super::answers::{claim, search};
 use weir_replication::Place;
@@ -139,7 +140,7 @@ async fn bodies_have_bounds() {
     request.units = vec![unit; 200_000];
     let error = client.search(&request).await.unwrap_err();
     assert!(matches!(error, ClientError::Protocol { .. }), "refused before it is sent: {error}");
-    let body = vec![b' '; (4 << 20) + 1];
+    let body = vec![b' '; NODE_REQUEST_BYTES_MAX + 1];
     for path in ["/api/v1/node/search", "/api/v1/node/plan"] {
         let answer = server.send("POST", path, "", &body).await;
         assert_eq!((answer.status, answer.code().as_str()), (413, "body_too_large"), "{path}");

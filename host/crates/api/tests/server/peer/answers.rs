@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::timeout;
 use weir_api::backend::peer::{
-    Buckets, ChangesRequest, ConfirmRequest, Confirmation, Confirmed, FailedRequest, Gap, Kept,
+    Buckets, ChangesRequest, ConfirmRequest, Confirmation, Confirmed, FailedRequest, Gap, HashedRows, Kept,
     OriginRequest, Origins, PlanRequest, Role, SearchMode, SearchPart, SearchRequest, SnapshotToken, Syntax,
     TailEvent, TailRequest, UnitOrigins,
 };
@@ -32,6 +32,8 @@ pub(super) fn search(mode: SearchMode) -> SearchRequest {
         to: RecordId::MAX,
         limit: Some(5),
         order: Order::Desc,
+        time_ms: Some(1000),
+        whole: true,
         mode,
         log: true,
         units: vec![UnitOrigins { unit: origin().unit, origins }],
@@ -135,7 +137,9 @@ async fn an_origin_comes_as_a_whole_or_with_a_reason() {
 async fn a_search_answers_in_the_mode_that_was_asked_for() {
     let (_server, peer, client) = run_peer();
     let buckets = Buckets { from_ms: 1, width_ms: 2, count: 3 };
-    for mode in [SearchMode::Rows, SearchMode::Hashes, SearchMode::Count, SearchMode::Histogram(buckets)] {
+    let mut known = HashedRows::new();
+    known.push(RecordId::MIN, 1, [3; 16]);
+    for mode in [SearchMode::Rows, SearchMode::Suspects, SearchMode::Histogram(buckets, known)] {
         let request = search(mode.clone());
         let mut body = client.search(&request).await.unwrap();
         assert!(body.end().is_err(), "not known before the end");
@@ -144,10 +148,9 @@ async fn a_search_answers_in_the_mode_that_was_asked_for() {
             (SearchMode::Rows, SearchPart::Rows(rows)) => {
                 assert_eq!((parts.len(), rows), (2, &some_rows()));
             }
-            (SearchMode::Hashes, SearchPart::Hashes(rows)) => {
+            (SearchMode::Suspects, SearchPart::Hashes(rows)) => {
                 assert_eq!(rows.iter().next(), Some((RecordId::MAX, 4, [7; 16])));
             }
-            (SearchMode::Count, SearchPart::Counts(counts)) => assert_eq!(counts.buckets, [[1, 2, 3, 4, 5]]),
             (_, SearchPart::Counts(counts)) => assert_eq!(counts.buckets, [[9; 5]; 3]),
             other => panic!("{other:?}"),
         }
@@ -158,7 +161,7 @@ async fn a_search_answers_in_the_mode_that_was_asked_for() {
         assert_eq!(body.next().await.unwrap(), None, "the end stays the end");
     }
     *peer.script.lock() = Script::Gone;
-    let error = client.search(&search(SearchMode::Count)).await.unwrap_err();
+    let error = client.search(&search(SearchMode::Suspects)).await.unwrap_err();
     assert!(error.is_gone() && error.to_string().contains("answered 410"), "{error}");
 }
 

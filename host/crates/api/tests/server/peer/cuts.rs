@@ -125,6 +125,6 @@ async fn a_quiet_answer_has_heartbeats() {
     }
     // A client sees nothing of them.
     *peer.script.lock() = Script::Whole;
-    let mut body = client_of(&server, None).search(&search(SearchMode::Count)).await.unwrap();
+    let mut body = client_of(&server, None).search(&search(SearchMode::Suspects)).await.unwrap();
     assert!(body.next().await.unwrap().is_some());
 }

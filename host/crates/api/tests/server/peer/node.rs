@@ -170,13 +170,12 @@ fn parts_of(mode: &SearchMode) -> Vec<SearchPart> {
         SearchMode::Rows | SearchMode::Around(_) => {
             vec![SearchPart::Rows(some_rows()), SearchPart::Rows(some_rows())]
         }
-        SearchMode::Hashes => {
+        SearchMode::Suspects => {
             let mut rows = HashedRows::new();
             rows.push(RecordId::MAX, 4, [7; 16]);
             vec![SearchPart::Hashes(rows)]
         }
-        SearchMode::Count => vec![SearchPart::Counts(Counts { buckets: vec![[1, 2, 3, 4, 5]] })],
-        SearchMode::Histogram(buckets) => {
+        SearchMode::Histogram(buckets, _) => {
             vec![SearchPart::Counts(Counts { buckets: vec![[9; 5]; buckets.count as usize] })]
         }
     }
@@ -275,6 +274,8 @@ impl PeerBackend for PeerNode {
             snapshot: SnapshotToken(77),
             log: vec![LogStart { epoch: 4, first_piece: 12 }],
             contested: vec![(6, 7)],
+            low: None,
+            high: None,
             oldest: Some(RecordId::from_parts(5, 6)),
             changes: self.changes.lock().clone(),
         };

@@ -114,7 +114,7 @@ fn wrong_types_and_values_say_what_was_expected_and_what_came() {
         ),
         (
             "node.roles = [\"ingest\"]\ncluster.peers = [\"http://a\"]\noklog.consumers = true",
-            "3:19: oklog.consumers: expected false, got true: with cluster.peers the records go to stores of weir",
+            "3:19: oklog.consumers: expected false, got true: with cluster.peers or cluster.gossip the records go to stores of weir",
         ),
     ];
     for (text, want) in cases {
@@ -209,7 +209,6 @@ fn what_this_version_cannot_do_is_refused_where_ignoring_it_would_be_unsafe() {
         &[
             "weir.toml:3:2: tls: this version has no TLS yet",
             "weir.toml:5:2: auth: this version has no tokens yet",
-            "weir.toml:7:1: cluster.gossip: this version has no gossip yet; name the other nodes in cluster.peers",
             "weir.toml:8:10: cluster.peers: https://b: this version has no TLS yet; name an http:// address",
             "weir.toml:13:7: forward.to: https://a: this version has no TLS yet; ship to an http:// address on a network you trust",
             "weir.toml:13:20: forward.to: tcp://b:1: lines go out of a process with the forward role alone; name the peer's API, such as http://host:7650",
@@ -265,8 +264,8 @@ fn what_is_not_acted_on_yet_is_said_and_the_node_starts() {
 
 #[test]
 fn a_node_that_needs_others_must_name_them() {
-    let lacking = "expected cluster.peers to name the other nodes, got none; this node has not all of the roles ingest, \
-                   store and query and needs them";
+    let lacking = "expected cluster.gossip or cluster.peers to find the other nodes, got neither; this node has not all of \
+                   the roles ingest, store and query and needs them";
     for roles in ["[\"store\"]", "[\"query\"]", "[\"store\", \"query\"]", "[\"ingest\", \"query\"]"] {
         check(&format!("node.roles = {roles}"), &[&format!("weir.toml:1:14: node.roles: {lacking}")]);
     }
@@ -276,6 +275,47 @@ fn a_node_that_needs_others_must_name_them() {
             "weir.toml:3:9: sources.a: expected somewhere to send records to, got neither the role ingest nor forward.to",
         ],
     );
+}
+
+#[test]
+fn gossip_needs_what_it_cannot_do_without() {
+    let insecure = "[listen]\napi = \"0.0.0.0:7650\"\ninsecure = \"yes, I mean it\"\nfast = \"off\"\ndurable = \"off\"\n[cluster]\n";
+    for (text, want) in [
+        (
+            "[cluster]\njoin = [\"a:7659\"]",
+            "2:8: cluster.join: expected cluster.gossip beside it, got none; add gossip = \"0.0.0.0:7659\"",
+        ),
+        (
+            "[cluster]\nadvertise = \"a\"",
+            "2:13: cluster.advertise: expected cluster.gossip beside it, got none; add gossip = \"0.0.0.0:7659\"",
+        ),
+        (
+            &format!("{insecure}gossip = \"0.0.0.0:7659\""),
+            "7:10: cluster.gossip: expected cluster.key_file beside an address that other machines may reach, got 0.0.0.0:7659 and no key: nodes answer each other beyond loopback only by a key; make one with: openssl rand -base64 32",
+        ),
+        (
+            "[cluster]\ngossip = \"0.0.0.0:7659\"\nkey_file = \"k\"",
+            "2:10: cluster.gossip: expected listen.api to be where the other nodes can reach it, too, got 127.0.0.1:7650; set listen.api = \"0.0.0.0:7650\"",
+        ),
+        (
+            "[cluster]\ngossip = \"127.0.0.1:7659\"\nadvertise = \"http://a:1\"",
+            "3:13: cluster.advertise: expected an IP address or host name without scheme and port, at which other nodes reach this one, got \"http://a:1\"",
+        ),
+        (
+            "[cluster]\ngossip = \"127.0.0.1:7659\"\nadvertise = \"0.0.0.0\"",
+            "3:13: cluster.advertise: expected an IP address or host name without scheme and port, at which other nodes reach this one, got \"0.0.0.0\"",
+        ),
+        (
+            &format!("[cluster]\ngossip = \"127.0.0.1:7659\"\nzone = \"{}\"", "z".repeat(49)),
+            "3:8: cluster.zone: expected at most 48 bytes where nodes tell each other by gossip, got 49",
+        ),
+        (
+            "[node]\nroles = [\"forward\"]\n[forward]\nto = [\"http://a\"]\n[cluster]\ngossip = \"127.0.0.1:7659\"",
+            "6:10: cluster.gossip: a process with the forward role alone takes no part in gossip; it ships to forward.to",
+        ),
+    ] {
+        check(text, &[&format!("weir.toml:{want}")]);
+    }
 }
 
 #[test]

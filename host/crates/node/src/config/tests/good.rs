@@ -14,9 +14,6 @@ fn the_configuration_of_the_contract_has_no_error() {
             (Gravity::Refused, "forward.to"),
             (Gravity::Refused, "tls"),
             (Gravity::Refused, "auth"),
-            (Gravity::Refused, "cluster.gossip"),
-            (Gravity::Refused, "cluster.advertise"),
-            (Gravity::Refused, "cluster.join"),
             (Gravity::NotYet, "policy.filters"),
             (Gravity::Refused, "sources.orders.plugin"),
             (Gravity::Refused, "sources.orders.grants.amqp"),
@@ -58,6 +55,37 @@ fn an_empty_file_and_no_file_are_the_documented_defaults() {
 }
 
 #[test]
+fn a_node_with_gossip_needs_no_peers_and_may_have_some() {
+    let config = config(
+        r#"
+        node.roles = ["store"]
+        [cluster]
+        name = "prod"
+        gossip = "127.0.0.1:7659"
+        advertise = "node-1.example"
+        join = ["node-2.example:7659", "10.0.0.6:7659"]
+        peers = ["http://a:7650"]
+        "#,
+    );
+    let gossip = Gossip {
+        bind: "127.0.0.1:7659".parse().unwrap(),
+        name: "prod".into(),
+        advertise: Some("node-1.example".into()),
+        join: vec!["node-2.example:7659".into(), "10.0.0.6:7659".into()],
+    };
+    let peers = vec!["http://a:7650".to_owned()];
+    let cluster = Cluster {
+        peers,
+        gossip: Some(gossip),
+        replication: 2,
+        repair_after_ms: 300_000,
+        zone: None,
+        key_file: None,
+    };
+    assert_eq!(config.cluster, cluster);
+}
+
+#[test]
 fn a_node_among_others_is_resolved_whole() {
     let config = config(
         r#"
@@ -77,7 +105,14 @@ fn a_node_among_others_is_resolved_whole() {
     let peers = vec!["http://a:7650".to_owned(), "http://b:7650".to_owned()];
     assert_eq!(
         config.cluster,
-        Cluster { peers, replication: 2, repair_after_ms: 300_000, zone: Some("rack-1".into()), key_file }
+        Cluster {
+            peers,
+            gossip: None,
+            replication: 2,
+            repair_after_ms: 300_000,
+            zone: Some("rack-1".into()),
+            key_file
+        }
     );
     assert_eq!(config.roles.names().collect::<Vec<_>>(), ["store"]);
     assert_eq!((config.listen.fast, config.listen.durable), (None, None));

@@ -59,7 +59,7 @@ impl Planner {
 
     /// Whether records of a range are missing as far as is known before anything is read. Plans, and runs nothing.
     pub(crate) async fn lacks(&self, from: RecordId, to: RecordId) -> bool {
-        let planned = self.plan(from, to).await;
+        let planned = self.plan((from, to), None, &[]).await;
         let releases = planned.searches.into_iter().filter_map(|search| match search.reach {
             Reach::Peer { peer, token } => Some(async move { peer.client.release(token).await }),
             Reach::Own(_) => None,

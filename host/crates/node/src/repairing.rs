@@ -1,7 +1,7 @@
 //! Has copies made again that were lost: follows what the other stores announce and fetches what this one is to have.
 //! Decisions are those of [`weir_replication::Repairer`]; this carries them out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,13 +41,13 @@ impl Repairing {
     /// Repairs until it is told to stop.
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut changed = self.pulling.peers.changed.subscribe();
-        let (mut following, mut followed) = (JoinSet::new(), BTreeMap::new());
+        let (mut following, mut followed) = (JoinSet::new(), BTreeSet::new());
         let mut at_work = JoinSet::new();
         loop {
             for (node, peer) in self.others() {
-                followed.entry(node).or_insert_with(|| {
+                if followed.insert(node) {
                     following.spawn(Arc::clone(&self).follow(node, peer));
-                });
+                }
             }
             let due_ms = self.start_work(&mut at_work);
             let pause_ms = due_ms.saturating_sub(clock::now_ms()).clamp(1, LOOK_MS);
@@ -57,7 +57,9 @@ impl Repairing {
                 _ = changed.changed() => {}
                 Some(_) = at_work.join_next() => {}
                 Some(ended) = following.join_next() => match ended {
-                    Ok(node) => drop(followed.remove(&node)),
+                    Ok(node) => {
+                        followed.remove(&node);
+                    }
                     Err(error) => {
                         tracing::error!(%error, "following a store has panicked: report this");
                         return;

@@ -130,7 +130,9 @@ impl Repairer {
             self.stores = stores.to_vec();
             // What was put off because it was somebody else's turn may be ours now.
             let keys: Vec<OriginKey> = self.lacking.keys().cloned().collect();
-            keys.iter().for_each(|key| self.look_again(key));
+            for key in &keys {
+                self.look_again(key);
+            }
         }
     }
 
@@ -291,27 +293,29 @@ impl Repairer {
                 return;
             }
             let Some(unit) = self.new.pop_first() else { return };
-            self.compare_unit(unit, now_ms, own);
+            self.compare_unit(&unit, now_ms, own);
         }
     }
 
-    fn compare_unit(&mut self, unit: Unit, now_ms: u64, own: &Holdings) {
-        let is_held = |mirror: &Mirror| mirror.catalog().unit(&unit).is_some();
+    fn compare_unit(&mut self, unit: &Unit, now_ms: u64, own: &Holdings) {
+        let is_held = |mirror: &Mirror| mirror.catalog().unit(unit).is_some();
         if !self.mirrors.values().any(is_held) {
-            self.expired.remove(&unit);
+            self.expired.remove(unit);
         }
-        let is_over = self.expired.contains(&unit);
+        let is_over = self.expired.contains(unit);
         let view = self.view(own);
-        let lacking = if is_over || view.has_expired(&unit) { OriginSet::new() } else { view.lacking(&unit) };
+        let lacking = if is_over || view.has_expired(unit) { OriginSet::new() } else { view.lacking(unit) };
         let known: Vec<OriginKey> = self
             .lacking
-            .range(first_of(&unit)..)
+            .range(first_of(unit)..)
             .map(|(key, _)| key)
-            .take_while(|key| key.unit == unit)
+            .take_while(|key| key.unit == *unit)
             .filter(|key| !lacking.contains(key.name))
             .cloned()
             .collect();
-        known.iter().for_each(|key| self.forget(key));
+        for key in &known {
+            self.forget(key);
+        }
         for name in lacking.iter() {
             let key = OriginKey { unit: unit.clone(), name };
             if self.lacking.contains_key(&key) {

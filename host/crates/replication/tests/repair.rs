@@ -126,7 +126,7 @@ impl World {
     fn live(&self) -> Vec<StoreNode> {
         let live = self.stores.iter().filter(|(_, store)| store.answers());
         live.map(|(node, _)| {
-            let zone = (node % 3 != 0).then(|| format!("zone-{}", node % 2));
+            let zone = (!node.is_multiple_of(3)).then(|| format!("zone-{}", node % 2));
             StoreNode {
                 node: *node,
                 capacity_bytes: (1 + node % 4) << 40,
@@ -216,7 +216,7 @@ impl World {
                 draining: false,
                 full: false,
             });
-            if node % 3 != 0 {
+            if !node.is_multiple_of(3) {
                 live.last_mut().unwrap().zone = Some(format!("zone-{}", node % 2));
             }
             store.repairer.set_stores(&live, self.replication);
@@ -265,6 +265,24 @@ impl World {
         self.stores.values().any(|store| ends_ms <= store.expired_below_ms)
     }
 
+    /// Damages a copy of which there is another, and no more than there are to be; how many.
+    fn damage_a_copy(&mut self) -> u64 {
+        let copies =
+            |key: &OriginKey| self.stores.values().filter(|store| store.disk.contains_key(key)).count();
+        let keys =
+            self.stores.iter().flat_map(|(node, store)| store.disk.keys().map(move |key| (*node, key)));
+        let may_go = |(_, key): &(u64, &OriginKey)| {
+            (2..=self.replication).contains(&copies(key)) && !self.is_over(&key.unit)
+        };
+        let Some((node, key)) = keys.into_iter().find(may_go).map(|(node, key)| (node, key.clone())) else {
+            return 0;
+        };
+        let store = self.stores.get_mut(&node).unwrap();
+        store.disk.remove(&key);
+        store.holdings.remove(&key.unit, key.name, Gone::Damaged);
+        1
+    }
+
     fn check_end(&self) {
         let live = self.live().len();
         let all: BTreeSet<&OriginKey> = self.stores.values().flat_map(|store| store.disk.keys()).collect();
@@ -291,6 +309,13 @@ fn run(seed: u64) -> Figures {
         world.step();
     }
     assert_eq!(world.figures.copied, copied, "copying does not end");
+    // Where nothing else happens, what is lost is noticed by itself.
+    let lost = world.damage_a_copy();
+    while world.now_ms < FAULTS_MS + QUIET_MS + QUIET_MS / 10 {
+        world.step();
+    }
+    world.check_end();
+    assert_eq!(world.figures.copied, copied + lost, "what was damaged is healed once");
     let left: BTreeSet<&OriginKey> = world.stores.values().flat_map(|store| store.disk.keys()).collect();
     world.figures.gone = world.figures.origins - left.len() as u64;
     world.figures

@@ -144,6 +144,21 @@ fn a_restart_is_no_reason_and_a_damaged_copy_does_not_wait() {
 }
 
 #[test]
+fn what_others_lose_is_noticed_by_what_they_say() {
+    let ranked = ranked();
+    for why in [Gone::Damaged, Gone::Dropped] {
+        let (mut repairer, mut all) = knowing(ranked[0], 2, [&[], &[1], &[1], &[]]);
+        let own = all.remove(&ranked[0]).unwrap();
+        assert_eq!(fetched(&mut repairer, 0, &own), []);
+        let losing = all.get_mut(&ranked[2]).unwrap();
+        losing.remove(&unit(), held(1).name, why);
+        follow(&mut repairer, losing, 1);
+        assert_eq!(fetched(&mut repairer, 1, &own), []);
+        assert_eq!(fetched(&mut repairer, 1 + AFTER_MS, &own), [(ranked[1], 1)]);
+    }
+}
+
+#[test]
 fn copies_of_a_store_that_is_being_emptied_do_not_count_and_can_be_fetched() {
     let ranked = ranked();
     let (mut repairer, all) = knowing(ranked[1], 1, [&[1], &[], &[], &[]]);

@@ -9,7 +9,7 @@ use weir_cluster_tests::process::{get, post, until};
 const SETTINGS: &str = "[storage]\nseal = { age = \"200ms\" }";
 
 /// Sends numbered lines, and expects the durability that was asked for.
-fn send(url: &str, durability: &str, from: u64, to: u64) -> Result<()> {
+pub(crate) fn send(url: &str, durability: &str, from: u64, to: u64) -> Result<()> {
     let body = numbers(to)[from as usize..].join("\n");
     let path = format!("{url}/api/v1/ingest?topic=t&durability={durability}");
     let (status, answer) = post(&path, "text/plain", body.as_bytes())?;
@@ -18,7 +18,7 @@ fn send(url: &str, durability: &str, from: u64, to: u64) -> Result<()> {
 }
 
 /// The lines that a query node finds, and whether it says that it found all.
-fn found(url: &str) -> Result<(Vec<String>, bool, u16)> {
+pub(crate) fn found(url: &str) -> Result<(Vec<String>, bool, u16)> {
     let (status, body) = get(&format!("{url}/api/v1/query?format=ndjson&q=topic:t"))?;
     ensure!(status == 200 || status == 206, "status {status}: {}", String::from_utf8_lossy(&body));
     let mut lines = Vec::new();
@@ -33,7 +33,7 @@ fn found(url: &str) -> Result<(Vec<String>, bool, u16)> {
     Ok((lines, complete, status))
 }
 
-fn numbers(to: u64) -> Vec<String> {
+pub(crate) fn numbers(to: u64) -> Vec<String> {
     (0..to).map(|number| format!("number {number}")).collect()
 }
 

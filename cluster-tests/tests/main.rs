@@ -14,6 +14,7 @@ mod forward;
 mod gossip;
 mod oklog;
 mod oklog_nodes;
+mod repair;
 mod sdk_outside;
 mod sim;
 mod tail;

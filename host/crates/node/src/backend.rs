@@ -153,6 +153,8 @@ impl NodeBackend {
         }
         if let Some(store) = &self.holder.store {
             self.metrics.store_segments.set(store.snapshot().segments.len() as i64);
+            let origins = self.holder.announced.store.with(|holdings| holdings.catalog().len());
+            self.metrics.store_origins.set(origins as i64);
             self.metrics.store_bytes.set(store.bytes() as i64);
             self.metrics.store_full.set(i64::from(store.is_full()));
             let counters = store.counters();

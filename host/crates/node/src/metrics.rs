@@ -106,8 +106,18 @@ pub(crate) struct Metrics {
     pub(crate) pulled: IntCounter,
     /// Origins that this store could not take.
     pub(crate) pull_failed: IntCounter,
+    /// Origins without a copy here that lack copies.
+    pub(crate) repair_missing: IntGauge,
+    /// Origins that this store has fetched from other stores.
+    pub(crate) repair_fetched: IntCounter,
+    /// Bytes of their files.
+    pub(crate) repair_fetched_bytes: IntCounter,
+    /// Origins that this store could not fetch from another one.
+    pub(crate) repair_failed: IntCounter,
     /// Segments of the store.
     pub(crate) store_segments: IntGauge,
+    /// Origins that it announces.
+    pub(crate) store_origins: IntGauge,
     /// Bytes of their files.
     pub(crate) store_bytes: IntGauge,
     /// 1 while the store refuses origins for want of room.
@@ -304,7 +314,24 @@ impl Metrics {
             pulled: list.counter("weir_pulled_origins_total", "Origins that this store has taken."),
             pull_failed: list
                 .counter("weir_pull_failed_total", "Times that this store could not take an origin."),
+            repair_missing: list.gauge(
+                "weir_repair_missing_origins",
+                "Origins on too few stores of which this store has no copy.",
+            ),
+            repair_fetched: list.counter(
+                "weir_repair_fetched_total",
+                "Origins that this store has fetched from other stores.",
+            ),
+            repair_fetched_bytes: list.counter(
+                "weir_repair_fetched_bytes_total",
+                "Bytes of the origins that this store has fetched from other stores.",
+            ),
+            repair_failed: list.counter(
+                "weir_repair_failed_total",
+                "Times that this store could not fetch an origin from another one.",
+            ),
             store_segments: list.gauge("weir_store_segments", "Segments of the store."),
+            store_origins: list.gauge("weir_store_origins", "Origins that the store holds, whole."),
             store_bytes: list.gauge("weir_store_bytes", "Bytes of the segments of the store."),
             store_full: list.gauge("weir_store_full", "1 while the store takes nothing for want of room."),
             cluster_members: list.gauges(

@@ -14,7 +14,7 @@ use weir_api::backend::peer::{
     ChangesRequest, ConfirmRequest, Confirmation as Said, Confirmed as Outcome, FailedRequest, Kept,
     OriginRequest, Role,
 };
-use weir_api::client::ClientError;
+use weir_api::client::{ClientError, OriginBody};
 use weir_record::limits::{NODE_WAIT_MS_MAX, PULLS_MAX};
 use weir_replication::{
     Changes, Confirm, Confirmation, Failure, Held, Mirror, OriginKey, Place, Pull, Puller, Refused, StoreNode,
@@ -208,34 +208,12 @@ impl Pulling {
         outcome(taken)
     }
 
-    /// Fetches an origin from another node: the network on one side, the disk on the other.
+    /// Fetches an origin from another node.
     async fn fetch(&self, pull: &Pull) -> Result<(), Failure> {
         let peer = self.peer(pull.from).ok_or(Failure::Peer)?;
-        let request = OriginRequest { origin: pull.held.key(), store: self.node };
-        let mut body = peer.client.origin(&request).await.map_err(|error| failure(&error))?;
-        let (send, chunks) = mpsc::channel(CHUNKS_AHEAD);
-        let (store, expected) = (self.store.clone(), expected(&pull.held));
-        let writing = tokio::task::spawn_blocking(move || write(&store, expected, chunks));
-        let mut cut = None;
-        loop {
-            match body.next().await {
-                Ok(Some(bytes)) => {
-                    // A writer that has given up says why at the end.
-                    if send.send(bytes).await.is_err() {
-                        break;
-                    }
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    cut = Some(failure(&error));
-                    break;
-                }
-            }
-        }
-        // Fewer bytes than were announced are refused: what was cut off is not kept.
-        drop(send);
-        let written = outcome(writing.await);
-        cut.map_or(written, Err)
+        let request = OriginRequest { place: Place::Backlog, origin: pull.held.key(), store: self.node };
+        let body = peer.client.origin(&request).await.map_err(|error| failure(&error))?;
+        receive(&self.store, expected(&pull.held), body).await
     }
 
     async fn confirm(self: Arc<Self>, to: u64, confirms: Vec<Confirm>) {
@@ -311,9 +289,36 @@ impl Pulling {
     }
 }
 
-fn expected(held: &Held) -> Expected {
+pub(crate) fn expected(held: &Held) -> Expected {
     let Held { unit, name, flags, count, digest, bytes, .. } = held.clone();
     Expected { unit, name, flags, count, digest, bytes }
+}
+
+/// Takes an origin that another node sends: the network on one side, the disk on the other.
+pub(crate) async fn receive(store: &Store, expected: Expected, mut body: OriginBody) -> Result<(), Failure> {
+    let (send, chunks) = mpsc::channel(CHUNKS_AHEAD);
+    let store = store.clone();
+    let writing = tokio::task::spawn_blocking(move || write(&store, expected, chunks));
+    let mut cut = None;
+    loop {
+        match body.next().await {
+            Ok(Some(bytes)) => {
+                // A writer that has given up says why at the end.
+                if send.send(bytes).await.is_err() {
+                    break;
+                }
+            }
+            Ok(None) => break,
+            Err(error) => {
+                cut = Some(failure(&error));
+                break;
+            }
+        }
+    }
+    // Fewer bytes than were announced are refused: what was cut off is not kept.
+    drop(send);
+    let written = outcome(writing.await);
+    cut.map_or(written, Err)
 }
 
 /// Writes what comes to the store; blocks.
@@ -348,7 +353,7 @@ fn outcome(taken: Result<Result<Accepted, AcceptError>, tokio::task::JoinError>)
     }
 }
 
-fn failure(error: &ClientError) -> Failure {
+pub(crate) fn failure(error: &ClientError) -> Failure {
     if error.is_gone() {
         Failure::Unknown
     } else if error.code() == Some("origin_busy") {

@@ -42,6 +42,7 @@ use crate::pulling::Pulling;
 use crate::queries::{Local, Planner, Queries};
 use crate::recovered;
 use crate::remember;
+use crate::repairing::Repairing;
 use crate::serving::Serving;
 use crate::shutdown::{Signals, leave_on_second};
 use crate::snapshots::{Holder, Snapshots};
@@ -262,7 +263,10 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
             wake: tokio::sync::Notify::new(),
             metrics: metrics.clone(),
         };
-        tasks.spawn(Arc::new(pulling).run(stop.clone()));
+        let pulling = Arc::new(pulling);
+        let repairing = Repairing::new(pulling.clone(), config.cluster.repair_after_ms);
+        tasks.spawn(repairing.run(stop.clone()));
+        tasks.spawn(pulling.run(stop.clone()));
         for work in [CompactWork::Merge, CompactWork::Settle] {
             tasks.spawn(upkeep::compact(store.clone(), work, stop.clone()));
         }

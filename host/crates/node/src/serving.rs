@@ -26,6 +26,7 @@ use crate::announce::Announced;
 use crate::catalog;
 use crate::clock;
 use crate::config::Roles;
+use crate::copies;
 use crate::handover::Handover;
 use crate::queries::{Kind, Local, records};
 use crate::snapshots::{Pinned, Snapshots};
@@ -93,6 +94,10 @@ impl PeerBackend for Serving {
 
     fn origin(&self, request: OriginRequest) -> BoxFuture<'_, Result<OriginFile, ApiError>> {
         Box::pin(async move {
+            if request.place == Place::Store {
+                let store = self.store.as_ref().ok_or_else(|| ApiError::origin_gone(&request.origin))?;
+                return copies::hand_out(store, request.origin).await;
+            }
             let handover = self.handover.as_ref().ok_or_else(|| ApiError::origin_gone(&request.origin))?;
             let claimed = handover.claim(request.store, &request.origin, clock::now_ms()).await;
             let (_, file) = claimed.map_err(|refused| match refused {

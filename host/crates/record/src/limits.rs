@@ -8,12 +8,14 @@ mod fit;
 mod gossip;
 mod oklog;
 mod queries;
+mod repair;
 mod segment;
 
 pub use export::*;
 pub use gossip::*;
 pub use oklog::*;
 pub use queries::*;
+pub use repair::*;
 pub use segment::*;
 
 /// Payload of one record. Longer input is split into parts that say so.

@@ -112,6 +112,11 @@ impl Holdings {
         self.damaged.iter()
     }
 
+    /// Whether an origin is here and damaged.
+    pub fn is_damaged(&self, key: &OriginKey) -> bool {
+        self.damaged.get(&key.unit).is_some_and(|names| names.contains(key.name))
+    }
+
     fn mend(&mut self, unit: &Unit, name: OriginName) {
         if let Some(damaged) = self.damaged.get_mut(unit) {
             damaged.remove(name);

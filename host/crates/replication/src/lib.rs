@@ -3,7 +3,8 @@
 //! An ingest node seals origins and [`Offers`] them; stores follow what it announces ([`Holdings`] →
 //! [`Changes`] → [`Mirror`]), decide by [`placement`] which origins are theirs ([`Puller`]), fetch, keep and
 //! confirm. An origin is deleted where it was sealed after R stores have confirmed it; the [`Ledger`] says
-//! which acknowledgements that sets free. A query is planned over mirrors ([`assign()`]), and [`Knowledge`]
+//! which acknowledgements that sets free. Stores follow each other, too: copies that were lost are made again
+//! ([`Repairer`]). A query is planned over mirrors ([`assign()`]), and [`Knowledge`]
 //! says what it lacks ([`completeness`]).
 //!
 //! Nothing here knows a clock, a disk, a socket or a task: the node above feeds events in and carries out
@@ -31,6 +32,7 @@ pub mod owed;
 pub mod placement;
 pub mod puller;
 pub mod ranges;
+pub mod repair;
 
 pub use assign::{Answering, Assignment, LogPart, Part, Read, Reading, assign, assign_owed};
 pub use catalog::{Catalog, UnitOrigins};
@@ -47,3 +49,4 @@ pub use owed::Owed;
 pub use placement::{StoreNode, keyed_partition, partition_of, partitions_for, rank};
 pub use puller::{Confirm, Failure, Pull, Puller, Stuck, Work};
 pub use ranges::TimeRange;
+pub use repair::{Fetch, RepairState, Repairer};

@@ -33,8 +33,9 @@ pub trait PeerBackend: Send + Sync + 'static {
     /// empty change is. The wait is bounded already, and the future is dropped when nobody waits any more.
     fn changes(&self, request: ChangesRequest) -> BoxFuture<'_, Result<Bytes, ApiError>>;
 
-    /// A sealed origin of the backlog, claimed by a store: [`ApiError::origin_gone`] when it is not here
-    /// (any more), [`ApiError::origin_busy`] while it is not that store's turn.
+    /// A sealed origin: of the backlog, claimed by a store, or one that this node keeps as a store, cut out of a
+    /// larger segment if need be. [`ApiError::origin_gone`] when it is not here (any more),
+    /// [`ApiError::origin_busy`] while it is not that store's turn, or while it cannot be cut out.
     fn origin(&self, request: OriginRequest) -> BoxFuture<'_, Result<OriginFile, ApiError>>;
 
     /// Counts what a store keeps: one outcome per origin, in order. A repeat has the same outcome as long as
@@ -99,10 +100,10 @@ pub struct TailAnswer {
 }
 
 impl ApiError {
-    /// The ingest node does not have an origin, or has it no longer: status 404.
+    /// The node does not have an origin, or has it no longer: status 404.
     pub fn origin_gone(origin: &OriginKey) -> ApiError {
-        ApiError::new(ErrorKind::NotFound, "origin_gone", format!("origin {origin} is not in the backlog"))
-            .hint("it was handed over to other stores, or never was here")
+        ApiError::new(ErrorKind::NotFound, "origin_gone", format!("origin {origin} is not here"))
+            .hint("it was handed over to other stores, has expired, is damaged, or never was here")
     }
 
     /// Another store is at it: status 409, and when to come again.

@@ -79,9 +79,10 @@ impl PeerClient {
         Ok(changes.into())
     }
 
-    /// Claims an origin and takes it. [`ClientError::is_gone`] when it is not there any more.
+    /// Takes an origin; one of the backlog is claimed by that. [`ClientError::is_gone`] when it is not there any more.
     pub async fn origin(&self, request: &OriginRequest) -> Result<OriginBody, ClientError> {
-        let route = format!("origin?name={}&store={:016x}", request.origin, request.store);
+        let OriginRequest { place, origin, store } = request;
+        let route = format!("origin?name={origin}&store={store:016x}&place={place}");
         let answer = self.ask(Method::GET, &route, &Sent::NOTHING, Duration::ZERO).await?;
         let length = answer.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
         let bytes = length.and_then(|text| text.parse().ok());

@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use weir_record::limits;
+use weir_replication::Place;
 
 use super::Request;
 use crate::backend::peer::{OriginFile, OriginRequest};
@@ -62,9 +63,19 @@ pub(super) async fn origin(shared: Arc<Shared>, request: Request) -> Result<Resp
     let missing = |name| ApiError::bad_request("bad_parameter", format!("parameter {name} is missing"));
     let origin = params.take("name")?.ok_or_else(|| missing("name"))?;
     let store = params.take("store")?.ok_or_else(|| missing("store"))?;
-    params.finish(&["name", "store"])?;
+    let place = match params.take("place")?.as_deref() {
+        // A node of an earlier version.
+        None | Some("backlog") => Place::Backlog,
+        Some("store") => Place::Store,
+        Some(other) => {
+            let why = format!("parameter place: expected backlog or store, got {other:?}");
+            return Err(ApiError::bad_request("bad_parameter", why));
+        }
+    };
+    params.finish(&["name", "store", "place"])?;
     let refuse = |error: &dyn std::fmt::Display| ApiError::bad_request("bad_parameter", error.to_string());
     let request = OriginRequest {
+        place,
         origin: origin.parse().map_err(|error| refuse(&error))?,
         store: text::hex(&store).map(u64::from_be_bytes).ok_or_else(|| refuse(&"store is 16 hex digits"))?,
     };

@@ -1,5 +1,7 @@
 //! What a node is among others: its roles, its peers, the ages that topics have.
 
+use weir_record::limits::REPAIR_AFTER_MS_DEFAULT;
+
 use crate::config::check::{Checked, Table};
 use crate::config::gossip::gossip;
 use crate::config::kind::Simple;
@@ -69,6 +71,10 @@ pub(crate) fn cluster(settings: &Table, roles: Option<Roles>, problems: &mut Pro
         _ if is_alone => 1,
         _ => REPLICATION_DEFAULT,
     };
+    let repair_after_ms = match table.and_then(|table| table.simple("repair_after")) {
+        Some(Simple::DurationMs(ms)) => *ms,
+        _ => REPAIR_AFTER_MS_DEFAULT,
+    };
     let zone = match table.and_then(|table| table.simple("zone")) {
         Some(Simple::Text(zone)) => Some(zone.clone()),
         _ => None,
@@ -77,7 +83,7 @@ pub(crate) fn cluster(settings: &Table, roles: Option<Roles>, problems: &mut Pro
         Some(Simple::Path(path)) => Some(path.clone()),
         _ => None,
     };
-    Some(Cluster { peers, gossip, replication, zone, key_file })
+    Some(Cluster { peers, gossip, replication, repair_after_ms, zone, key_file })
 }
 
 /// Whether stores of OK Log may take records away. What one of them has committed is here no more, so the node must not

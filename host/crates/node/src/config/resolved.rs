@@ -87,6 +87,8 @@ pub struct Cluster {
     pub gossip: Option<Gossip>,
     /// On how many stores every record is to lie; at least 1.
     pub replication: usize,
+    /// How long copies may be away before they are made again.
+    pub repair_after_ms: u64,
     /// Where this node stands.
     pub zone: Option<String>,
     /// The file with the key of the cluster.

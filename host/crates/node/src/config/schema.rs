@@ -3,7 +3,7 @@
 
 use weir_record::limits::{
     FORWARD_SPOOL_BYTES_MIN, PIECE_BYTES_MAX, PIECE_BYTES_MIN, PLUGIN_CALL_MS_MAX, PLUGIN_MEMORY_BYTES_MAX,
-    STORE_SEGMENT_BYTES_MAX, STORE_SEGMENT_BYTES_MIN,
+    REPAIR_AFTER_MS_MAX, REPAIR_AFTER_MS_MIN, STORE_SEGMENT_BYTES_MAX, STORE_SEGMENT_BYTES_MIN,
 };
 
 /// One setting.
@@ -225,6 +225,11 @@ pub static KEYS: &[Key] = &[
         "cluster.replication",
         Kind::Integer(1, 16),
         "On how many store nodes every record lies. 2 with gossip or peers, else 1.",
+    ),
+    optional(
+        "cluster.repair_after",
+        Kind::Duration(REPAIR_AFTER_MS_MIN, REPAIR_AFTER_MS_MAX),
+        "How long a store may be away before others make copies of what it holds: longer than a restart. 5m.",
     ),
     optional("cluster.zone", Kind::Text("the name of a zone"), "Copies are spread over zones."),
     optional(

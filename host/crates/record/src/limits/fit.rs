@@ -76,6 +76,10 @@ const _: () = assert!(OKLOG_SUSPECT_PAUSE_MS_MIN <= OKLOG_SUSPECT_PAUSE_MS_MAX);
 const _: () = assert!(OKLOG_SUSPECT_ALONE_MS_MAX < OKLOG_CLAIM_MS_MAX);
 const _: () =
     assert!(OKLOG_WINDOW_MS_MIN <= OKLOG_WINDOW_MS_DEFAULT && OKLOG_WINDOW_MS_DEFAULT <= OKLOG_WINDOW_MS_MAX);
+// Ingest nodes and other stores together never crowd a store.
+const _: () = assert!(PULLS_MAX + REPAIR_FETCHES_MAX <= STORE_INCOMING_MAX);
+const _: () =
+    assert!(REPAIR_AFTER_MS_MIN <= REPAIR_AFTER_MS_DEFAULT && REPAIR_AFTER_MS_DEFAULT <= REPAIR_AFTER_MS_MAX);
 // A record of gossip fits beside any header, and a full memory fits its file.
 const _: () = assert!(GOSSIP_RECORD_BYTES_MAX * 4 < GOSSIP_DATAGRAM_BYTES_MAX);
 const _: () = assert!(GOSSIP_URL_BYTES_MAX + GOSSIP_ZONE_BYTES_MAX + 80 <= GOSSIP_RECORD_BYTES_MAX);

@@ -21,9 +21,11 @@ pub struct ChangesRequest {
     pub wait_ms: u64,
 }
 
-/// `GET /api/v1/node/origin?name=…&store=…`: a store claims an origin and takes it.
+/// `GET /api/v1/node/origin?name=…&store=…&place=…`: a store takes an origin, which it claims when that waits for stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginRequest {
+    /// Which of the node's lists has it; the backlog when nothing is said.
+    pub place: Place,
     /// Which one.
     pub origin: OriginKey,
     /// The store that wants to keep it.

@@ -41,7 +41,7 @@ pub(super) fn search(mode: SearchMode) -> SearchRequest {
 }
 
 pub(super) fn claim() -> OriginRequest {
-    OriginRequest { origin: origin(), store: 0xabc }
+    OriginRequest { place: Place::Backlog, origin: origin(), store: 0xabc }
 }
 
 pub(super) fn tail() -> TailRequest {
@@ -120,7 +120,9 @@ async fn an_origin_comes_as_a_whole_or_with_a_reason() {
         got.extend_from_slice(&chunk);
     }
     assert!(got == file());
-    assert_eq!(peer.asked.lock().origins, [claim()]);
+    let of_the_store = OriginRequest { place: Place::Store, ..claim() };
+    client.origin(&of_the_store).await.unwrap();
+    assert_eq!(peer.asked.lock().origins, [claim(), of_the_store]);
 
     *peer.script.lock() = Script::Gone;
     let error = client.origin(&claim()).await.unwrap_err();

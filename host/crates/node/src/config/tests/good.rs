@@ -74,7 +74,14 @@ fn a_node_with_gossip_needs_no_peers_and_may_have_some() {
         join: vec!["node-2.example:7659".into(), "10.0.0.6:7659".into()],
     };
     let peers = vec!["http://a:7650".to_owned()];
-    let cluster = Cluster { peers, gossip: Some(gossip), replication: 2, zone: None, key_file: None };
+    let cluster = Cluster {
+        peers,
+        gossip: Some(gossip),
+        replication: 2,
+        repair_after_ms: 300_000,
+        zone: None,
+        key_file: None,
+    };
     assert_eq!(config.cluster, cluster);
 }
 
@@ -98,7 +105,14 @@ fn a_node_among_others_is_resolved_whole() {
     let peers = vec!["http://a:7650".to_owned(), "http://b:7650".to_owned()];
     assert_eq!(
         config.cluster,
-        Cluster { peers, gossip: None, replication: 2, zone: Some("rack-1".into()), key_file }
+        Cluster {
+            peers,
+            gossip: None,
+            replication: 2,
+            repair_after_ms: 300_000,
+            zone: Some("rack-1".into()),
+            key_file
+        }
     );
     assert_eq!(config.roles.names().collect::<Vec<_>>(), ["store"]);
     assert_eq!((config.listen.fast, config.listen.durable), (None, None));

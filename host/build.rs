@@ -3,7 +3,21 @@
 use std::path::PathBuf;
 
 /// Each is embedded by `src/embedded.rs` under its name.
-const PLUGINS: [&str; 2] = ["file-source", "stdin-source"];
+const PLUGINS: [&str; 13] = [
+    "amqp-source",
+    "count",
+    "dedup",
+    "fields",
+    "file-source",
+    "grep",
+    "patterns",
+    "redact",
+    "sample",
+    "stats",
+    "stdin-source",
+    "top",
+    "where",
+];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

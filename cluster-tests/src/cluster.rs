@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::network::Network;
 use crate::process::{Node, get, quoted, until};
 
 /// Nodes on one machine, each a process of its own with a port that it keeps over restarts.
@@ -25,38 +28,70 @@ struct Member {
 }
 
 impl Cluster {
-    /// Writes the configurations of nodes given by name and roles (`"ingest"` or `"ingest, store"`); starts none.
-    /// `settings` go into every configuration.
+    /// Writes the configurations of nodes given by name and roles (`"ingest"` or `"ingest, store"`), which know each
+    /// other by their addresses; starts none. `settings` go into every configuration.
     pub fn new(members: &[(&str, &str)], replication: usize, settings: &str) -> Result<Cluster> {
-        let dir = tempfile::tempdir()?;
         // Ports that are free now: taken all at once, so that they differ.
         let taken: Vec<TcpListener> =
             members.iter().map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
-        let urls: Vec<String> =
-            taken.iter().map(|port| Ok(format!("http://{}", port.local_addr()?))).collect::<Result<_>>()?;
+        let addresses: Vec<String> =
+            taken.iter().map(|port| Ok(port.local_addr()?.to_string())).collect::<Result<_>>()?;
         drop(taken);
-        let key_file = dir.path().join("cluster.key");
-        std::fs::write(&key_file, "0123456789abcdef".repeat(4))?;
-        let peers = urls.iter().map(|url| format!("{url:?}")).collect::<Vec<_>>().join(", ");
-        let mut all = BTreeMap::new();
-        for ((name, roles), url) in members.iter().zip(&urls) {
-            let roles: Vec<String> = roles.split(", ").map(|role| format!("{role:?}")).collect();
-            let address = url.trim_start_matches("http://");
-            let text = format!(
-                "[node]\nroles = [{}]\ndata_dir = {}\n[listen]\napi = \"{address}\"\n[cluster]\npeers = [{peers}]\n\
-                 replication = {replication}\nkey_file = {}\n{settings}\n",
-                roles.join(", "),
-                quoted(&dir.path().join(name)),
-                quoted(&key_file),
-            );
-            let config = dir.path().join(format!("{name}.toml"));
-            std::fs::write(&config, text)?;
-            all.insert(
-                (*name).to_owned(),
-                Member { config, prefix: Vec::new(), url: url.clone(), node: None },
-            );
+        let peers = addresses.iter().map(|address| format!("\"http://{address}\"")).collect::<Vec<_>>();
+        let mut cluster = Cluster { dir: tempfile::tempdir()?, members: BTreeMap::new() };
+        for (member, address) in members.iter().zip(&addresses) {
+            let listen = format!("api = \"{address}\"");
+            let others = format!("peers = [{}]\nreplication = {replication}\n{settings}", peers.join(", "));
+            cluster.write(*member, address, &listen, &others)?;
         }
-        Ok(Cluster { dir, members: all })
+        Ok(cluster)
+    }
+
+    /// The same for nodes on hosts of their own, which find each other by gossip through the first two; the name of
+    /// each is its zone. Lines over TCP go to ports 7651 and 7652.
+    pub fn on_hosts(
+        network: &mut Network,
+        members: &[(&str, &str)],
+        replication: usize,
+        settings: &str,
+    ) -> Result<Cluster> {
+        let hosts: Vec<String> = members.iter().map(|(name, _)| network.add(name)).collect::<Result<_>>()?;
+        let seeds = hosts.iter().take(2).map(|host| format!("\"{host}:7659\"")).collect::<Vec<_>>();
+        let mut cluster = Cluster { dir: tempfile::tempdir()?, members: BTreeMap::new() };
+        for (member, host) in members.iter().zip(&hosts) {
+            let listen = format!(
+                "api = \"{host}:7650\"\nfast = \"{host}:7651\"\ndurable = \"{host}:7652\"\n\
+                 insecure = \"yes, I mean it\""
+            );
+            let others = format!(
+                "name = \"test\"\ngossip = \"{host}:7659\"\njoin = [{}]\nzone = {:?}\n\
+                 replication = {replication}\n{settings}",
+                seeds.join(", "),
+                member.0,
+            );
+            cluster.write(*member, &format!("{host}:7650"), &listen, &others)?;
+            cluster.prefix(member.0, network.prefix(member.0)?)?;
+        }
+        Ok(cluster)
+    }
+
+    /// Writes the configuration of one more member, with what its sections on listening and on the others say.
+    fn write(&mut self, member: (&str, &str), address: &str, listen: &str, others: &str) -> Result<()> {
+        let (name, roles) = member;
+        let roles: Vec<String> = roles.split(", ").map(|role| format!("{role:?}")).collect();
+        let key_file = self.dir.path().join("cluster.key");
+        std::fs::write(&key_file, "0123456789abcdef".repeat(4))?;
+        let text = format!(
+            "[node]\nroles = [{}]\ndata_dir = {}\n[listen]\n{listen}\n[cluster]\nkey_file = {}\n{others}\n",
+            roles.join(", "),
+            quoted(&self.dir.path().join(name)),
+            quoted(&key_file),
+        );
+        let config = self.dir.path().join(format!("{name}.toml"));
+        std::fs::write(&config, text)?;
+        let url = format!("http://{address}");
+        self.members.insert(name.to_owned(), Member { config, prefix: Vec::new(), url, node: None });
+        Ok(())
     }
 
     /// Where the nodes keep their data, by name.
@@ -68,6 +103,16 @@ impl Cluster {
     pub fn prefix(&mut self, name: &str, prefix: Vec<String>) -> Result<()> {
         self.member(name)?.prefix = prefix;
         Ok(())
+    }
+
+    /// From its next start on a node finds another one at an address of its own, such as that of a relay.
+    pub fn reach(&mut self, name: &str, other: &str, url: &str) -> Result<()> {
+        let config = &self.member(name)?.config;
+        let text = std::fs::read_to_string(config)?;
+        let direct = format!("{:?}", self.url(other));
+        ensure!(text.contains(&direct), "{name} does not name {other}");
+        let config = &self.member(name)?.config;
+        Ok(std::fs::write(config, text.replace(&direct, &format!("{url:?}")))?)
     }
 
     /// Starts one node that is not running.
@@ -114,6 +159,29 @@ impl Cluster {
             |value| value.is_some_and(&enough),
         )?
         .context("a metric has a value")
+    }
+
+    /// What a node says of the members, by their zones: `up`, `suspect`, `down`.
+    pub fn states(&self, name: &str) -> Result<BTreeMap<String, String>> {
+        let (status, body) = get(&format!("{}/api/v1/cluster", self.url(name)))?;
+        ensure!(status == 200, "status {status} of {name}");
+        let answer: Value = serde_json::from_slice(&body)?;
+        let members = answer["members"].as_array().context("an answer has members")?.iter();
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        Ok(members.filter_map(|member| Some((text(&member["zone"])?, text(&member["state"])?))).collect())
+    }
+
+    /// Waits until every node says that all are up, and gives how long that took.
+    pub fn until_all_up(&self) -> Result<Duration> {
+        let began = Instant::now();
+        let up = self.members.keys().map(|name| (name.clone(), "up".to_owned()));
+        let up: BTreeMap<String, String> = up.collect();
+        for name in up.keys() {
+            // A node that is just starting does not answer yet.
+            let states = || Ok(self.states(name).unwrap_or_default());
+            until(&format!("all nodes up for {name}"), states, |states| *states == up)?;
+        }
+        Ok(began.elapsed())
     }
 
     /// What the running nodes have said so far, and where they stand.

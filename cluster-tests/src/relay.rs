@@ -1,4 +1,4 @@
-//! A stable address in front of a node that comes and goes, and that can lose answers.
+//! A stable address in front of a node that comes and goes, and that can lose answers or spoil them.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -7,6 +7,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
+
+/// What becomes of the bytes that a node answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spoil {
+    /// They are replaced by others, which are no HTTP.
+    Garbage,
+    /// So many come through on each connection, and then it ends.
+    Cut(usize),
+    /// So many come through on each connection, and then none, for as long as the client waits.
+    Silence(usize),
+    /// The bytes that are digits stand for others: lengths, counts, ids and sums lie.
+    Lies,
+}
 
 /// Passes connections on to where it leads; closes them when that is nowhere.
 pub struct Relay {
@@ -19,6 +32,9 @@ struct Shared {
     target: Mutex<Option<SocketAddr>>,
     answers_to_lose: AtomicU64,
     requests: AtomicU64,
+    spoil: Mutex<Option<Spoil>>,
+    spoilt: AtomicU64,
+    sound: AtomicU64,
 }
 
 impl Relay {
@@ -48,6 +64,21 @@ impl Relay {
         Ok(())
     }
 
+    /// From now on answers are spoilt, also on connections that are open; with `None` they are as they were sent.
+    pub fn spoil(&self, spoil: Option<Spoil>) {
+        *self.shared.spoil.lock().unwrap_or_else(PoisonError::into_inner) = spoil;
+    }
+
+    /// Answers, or parts of them, that were spoilt so far.
+    pub fn spoilt(&self) -> u64 {
+        self.shared.spoilt.load(Ordering::Acquire)
+    }
+
+    /// The same of those that went through as they were.
+    pub fn sound(&self) -> u64 {
+        self.shared.sound.load(Ordering::Acquire)
+    }
+
     /// The next so many answers get lost: the node has done its work, the client sees the connection end.
     pub fn lose_answers(&self, count: u64) {
         self.shared.answers_to_lose.store(count, Ordering::Release);
@@ -74,21 +105,62 @@ impl Shared {
         };
         let (Ok(client_in), Ok(node_in)) = (client.try_clone(), node.try_clone()) else { return };
         std::thread::scope(|scope| {
-            scope.spawn(|| copy(client_in, &node, || false));
-            let loses = || {
+            scope.spawn(|| copy(client_in, &node, |_| Passed::All));
+            let mut passed = 0;
+            copy(node_in, client, |bytes| {
                 let lose = |left: u64| left.checked_sub(1);
-                self.answers_to_lose.fetch_update(Ordering::AcqRel, Ordering::Acquire, lose).is_ok()
-            };
-            copy(node_in, client, loses);
+                if self.answers_to_lose.fetch_update(Ordering::AcqRel, Ordering::Acquire, lose).is_ok() {
+                    return Passed::Some(0);
+                }
+                let before = passed;
+                passed += bytes.len();
+                let spoil = *self.spoil.lock().unwrap_or_else(PoisonError::into_inner);
+                let passed = match spoil {
+                    None => {
+                        self.sound.fetch_add(1, Ordering::AcqRel);
+                        return Passed::All;
+                    }
+                    Some(Spoil::Garbage) => {
+                        for byte in bytes.iter_mut() {
+                            *byte = byte.wrapping_mul(31) ^ 0x9a;
+                        }
+                        Passed::All
+                    }
+                    Some(Spoil::Lies) => {
+                        bytes.iter_mut().filter(|byte| byte.is_ascii_digit()).for_each(|byte| *byte ^= 1);
+                        Passed::All
+                    }
+                    Some(Spoil::Cut(most)) if passed > most => Passed::Some(most.saturating_sub(before)),
+                    Some(Spoil::Silence(most)) if passed > most => Passed::Nothing,
+                    Some(Spoil::Cut(_) | Spoil::Silence(_)) => return Passed::All,
+                };
+                self.spoilt.fetch_add(1, Ordering::AcqRel);
+                passed
+            });
         });
     }
 }
 
-/// Copies until either side ends or `stop` says so, then ends both.
-fn copy(mut from: TcpStream, mut to: &TcpStream, stop: impl Fn() -> bool) {
+/// How much of what was read is passed on.
+enum Passed {
+    All,
+    /// So many bytes, and then the connection ends.
+    Some(usize),
+    /// Nothing, and the connection stays.
+    Nothing,
+}
+
+/// Copies until either side ends or `look` says so, then ends both. `look` may change what is passed on.
+fn copy(mut from: TcpStream, mut to: &TcpStream, mut look: impl FnMut(&mut [u8]) -> Passed) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
-        if stop() || buffer.get(..count).is_none_or(|bytes| to.write_all(bytes).is_err()) {
+        let Some(bytes) = buffer.get_mut(..count) else { break };
+        let passed = match look(bytes) {
+            Passed::All => count,
+            Passed::Some(some) => some.min(count),
+            Passed::Nothing => continue,
+        };
+        if to.write_all(&bytes[..passed]).is_err() || passed < count {
             break;
         }
     }

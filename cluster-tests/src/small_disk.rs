@@ -44,6 +44,20 @@ impl SmallDisk {
             .to_vec()
     }
 
+    /// Takes all that is free but so many MiB.
+    pub fn fill_but(&mut self, mebibytes: u64) -> Result<()> {
+        let statistics = rustix::fs::statvfs(self.root())?;
+        let free = statistics.f_bavail * statistics.f_frsize;
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(self.ballast())?;
+        let block = 1 << 16;
+        for _ in 0..free.saturating_sub(mebibytes << 20) / block {
+            file.write_all(&vec![7; block as usize])?;
+            self.used += block;
+        }
+        ensure!(self.used > 0, "there was nothing to fill");
+        Ok(())
+    }
+
     /// Takes all that is free.
     pub fn fill(&mut self) -> Result<()> {
         // Small blocks at the end, so that not even a few bytes are left.
@@ -69,9 +83,13 @@ impl SmallDisk {
     }
 
     /// As this process sees it.
-    fn ballast(&self) -> PathBuf {
+    fn root(&self) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
-        root.join(self.dir.strip_prefix("/").unwrap_or(&self.dir)).join("ballast")
+        root.join(self.dir.strip_prefix("/").unwrap_or(&self.dir))
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.root().join("ballast")
     }
 }
 

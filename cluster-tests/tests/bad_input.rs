@@ -242,7 +242,9 @@ fn a_source_never_passes_over_what_a_full_disk_refused() -> Result<()> {
         })?;
         let (_, plugins) = get(&node.url("/api/v1/plugins"))?;
         let plugins: serde_json::Value = serde_json::from_slice(&plugins)?;
-        let instance = &plugins["plugins"][0]["instances"][0];
+        let mut all = plugins["plugins"].as_array().into_iter().flatten();
+        let source = all.find(|plugin| plugin["name"] == "file-source").unwrap_or(&serde_json::Value::Null);
+        let instance = &source["instances"][0];
         ensure!(instance["name"] == "app" && instance["records"] == 0, "{durability}: {plugins}");
         ensure!(!metrics()?.contains("out_of_order"), "{durability}: a later batch was handed on");
     }

@@ -1,11 +1,6 @@
 //! Kills of every node in turn, a full disk on one of them, and questions all the while: what was acknowledged is
 //! found, each record once, or the answer says that it may lack some.
 
-mod asker;
-mod oracle;
-mod worker;
-mod writer;
-
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
@@ -15,10 +10,11 @@ use weir_cluster_tests::cluster::Cluster;
 use weir_cluster_tests::process::{Node, get, quoted, until, weir};
 use weir_cluster_tests::small_disk::SmallDisk;
 
-use asker::{Counts, ask, ask_on};
-use oracle::Oracle;
-use worker::Worker;
-use writer::write;
+use crate::load::asker::{Counts, ask_on};
+use crate::load::oracle::{self, Oracle};
+use crate::load::traffic::complete;
+use crate::load::worker::Worker;
+use crate::load::writer::{Writer, write};
 
 const KILLS: u64 = 40;
 const KILLS_LONG: u64 = 200;
@@ -95,11 +91,14 @@ fn nothing_acknowledged_is_lost_or_doubled_by_kills_and_a_full_disk() -> Result<
     let (ingest, query) = (world.cluster.url("i"), world.cluster.url("q"));
     until("the nodes know each other", || complete(&query, "topic:http"), Option::is_some)?;
 
-    let oracle = Arc::new(Oracle::default());
-    let writer = Worker::start("writing", &oracle, move |oracle, stop| write(&ingest, oracle, stop, seed));
+    let oracle = Arc::new(Oracle::new("http"));
+    let to = Writer { ingests: vec![ingest], durability: "stored", seed };
+    let writer = Worker::start("writing", &oracle, move |oracle, stop| write(&to, oracle, stop));
     let askers = [1, 2].map(|number| {
         let query = query.clone();
-        Worker::start("asking", &oracle, move |oracle, stop| ask_on(&query, oracle, stop, seed ^ number))
+        Worker::start("asking", &oracle, move |oracle, stop| {
+            ask_on(&query, Some("topic:file"), oracle, stop, seed ^ number)
+        })
     });
     let mut followed_lines = 0;
     let mut full = false;
@@ -176,9 +175,4 @@ fn settle(world: &mut World, oracle: &Oracle, followed_lines: u64) -> Result<()>
         }
     }
     Ok(())
-}
-
-/// The lines of an answer that says that it lacks nothing.
-fn complete(query: &str, q: &str) -> Result<Option<Vec<String>>> {
-    Ok(ask(query, q)?.filter(|asked| asked.complete).map(|asked| asked.lines))
 }

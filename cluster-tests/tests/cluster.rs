@@ -101,3 +101,54 @@ fn a_store_that_is_lost_is_missed_by_name() -> Result<()> {
     ensure!(cluster.terminate("q")? == 0, "a query node stops cleanly");
     Ok(())
 }
+
+#[test]
+fn a_node_without_the_query_role_passes_questions_on_and_gives_no_part_for_the_whole() -> Result<()> {
+    let members = [("i", "ingest"), ("s1", "store"), ("s2", "store"), ("q", "query")];
+    let mut cluster = Cluster::new(&members, 1, SETTINGS)?;
+    cluster.start_all()?;
+    let (ingest, query) = (cluster.url("i"), cluster.url("q"));
+    until("the nodes know each other", || found(&query), |(_, complete, _)| *complete)?;
+    send(&ingest, "replicated", 0, 100)?;
+    let (from, to) = ("2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z");
+    for node in ["i", "s1", "s2"] {
+        let url = cluster.url(node);
+        until("it knows who answers", || found_or_refused(&url), |lines| *lines == Some(numbers(100)))?;
+        let (_, body) = get(&format!("{url}/api/v1/histogram?q=topic:t&buckets=1"))?;
+        ensure!(serde_json::from_slice::<Value>(&body)?["buckets"][0]["count"] == 100, "a count by {node}");
+        let (_, body) = get(&format!("{url}/api/v1/streams"))?;
+        ensure!(serde_json::from_slice::<Value>(&body)?["streams"][0]["topic"] == "t", "streams by {node}");
+        let (_, body) = get(&format!("{url}/store/query?from={from}&to={to}&q="))?;
+        ensure!(body.split_inclusive(|byte| *byte == b'\n').count() == 100, "rows for OK Log by {node}");
+        // Mistakes are told as by the node that answers.
+        let (status, body) = get(&format!("{url}/api/v1/query?q=(a"))?;
+        ensure!(status == 400 && String::from_utf8(body)?.contains("never closed"), "a mistake by {node}");
+        let form = ("q=topic:t&limit=7&format=text", "application/x-www-form-urlencoded");
+        let (status, body) = post(&format!("{url}/api/v1/query"), form.1, form.0.as_bytes())?;
+        ensure!(
+            status == 200 && body.split_inclusive(|byte| *byte == b'\n').count() == 7,
+            "a form by {node}"
+        );
+    }
+    cluster.kill("q")?;
+    for node in ["i", "s1", "s2"] {
+        let url = cluster.url(node);
+        let (status, body) = get(&format!("{url}/api/v1/query?q=topic:t"))?;
+        let body: Value = serde_json::from_slice(&body)?;
+        ensure!(status == 503 && body["error"]["code"] == "no_query_node", "status {status}: {body}");
+        let (status, body) = get(&format!("{url}/store/query?from={from}&to={to}&q="))?;
+        ensure!(status == 503 && body.starts_with(b"this node does not answer"), "status {status}");
+    }
+    cluster.start("q")?;
+    let url = cluster.url("s1");
+    until("it is back", || found_or_refused(&url), |lines| *lines == Some(numbers(100)))?;
+    Ok(())
+}
+
+/// The lines that a node finds; `None` while nobody answers.
+fn found_or_refused(url: &str) -> Result<Option<Vec<String>>> {
+    match get(&format!("{url}/api/v1/query?q=topic:t"))?.0 {
+        503 => Ok(None),
+        _ => found(url).map(|(lines, complete, _)| complete.then_some(lines)),
+    }
+}

@@ -4,3 +4,4 @@ mod asked;
 mod damage;
 mod ending;
 mod kills;
+mod peers;

@@ -12,13 +12,13 @@ use tempfile::TempDir;
 use weir_cluster_tests::process::{Node, get, post, quoted, run, until, weir};
 
 /// Nodes by gossip: each has a port for it, and joins the first one.
-struct Gossiping {
+pub(crate) struct Gossiping {
     dir: TempDir,
     seed: String,
 }
 
 impl Gossiping {
-    fn new() -> Result<Gossiping> {
+    pub(crate) fn new() -> Result<Gossiping> {
         let dir = tempfile::tempdir()?;
         std::fs::write(dir.path().join("cluster.key"), "0123456789abcdef".repeat(4))?;
         Ok(Gossiping { dir, seed: format!("127.0.0.1:{}", free_udp()?) })
@@ -41,9 +41,14 @@ impl Gossiping {
         Ok(path)
     }
 
-    fn start(&self, name: &str, roles: &str) -> Result<Node> {
+    pub(crate) fn start(&self, name: &str, roles: &str) -> Result<Node> {
         let config = self.config(name, roles)?;
         Node::start(&config).with_context(|| format!("start {name}"))
+    }
+
+    /// Starts one again that has ended.
+    pub(crate) fn restart(&self, name: &str) -> Result<Node> {
+        Node::start(&self.dir.path().join(format!("{name}.toml")))
     }
 }
 
@@ -197,7 +202,7 @@ fn forget_a_killed_one(cluster: &Gossiping, ingest: Node, query: &Node, sent: u3
     let (code, told) = forget(&[])?;
     ensure!(code == Some(1) && told.contains("no member is"), "{code:?} {told}");
     // It was not lost after all: it is a member again, under its old id.
-    let back = Node::start(&cluster.dir.path().join("ingest.toml"))?;
+    let back = cluster.restart("ingest")?;
     until_states(query, &[("-", "left"), ("ingest", "up"), ("query", "up"), ("seed", "up")])?;
     send(&back, sent, sent + 10)?;
     until_found(query, all + 10, true)?;
@@ -217,12 +222,12 @@ fn what_is_expected_is_expected_after_a_restart_too() -> Result<()> {
     until("the members are remembered", || Ok(Path::new(&remembered).exists()), |exists| *exists)?;
     ensure!(query.terminate()? == 0, "a clean stop");
     store.kill()?;
-    let query = Node::start(&cluster.dir.path().join("query.toml"))?;
+    let query = cluster.restart("query")?;
     let (lines, complete, text) = found(&query)?;
     ensure!(lines == 0 && !complete, "at once: {text}");
     until_states(&query, &[("ingest", "up"), ("query", "up"), ("seed", "down")])?;
     until_found(&query, 0, false)?;
-    let back = Node::start(&cluster.dir.path().join("seed.toml"))?;
+    let back = cluster.restart("seed")?;
     until_found(&query, 10, true)?;
     drop(back);
     Ok(())

@@ -140,15 +140,8 @@ fn the_seeds_command_line_works() -> Result<()> {
     ];
     ensure!(found(&node, EVER)? == expected, "{:?}", found(&node, EVER)?);
 
-    let mq = [
-        "forward",
-        "-prefix=A",
-        "-mq=amqp://u:secret@h:5672/v?heartbeat=15",
-        "tcp://h:10011",
-        "tcp://h:10021",
-    ];
     for (args, code, said) in [
-        (&mq[..], 78, "-mq: not yet"),
+        (&["forward", "-mq=amqp//u:secret@h", "tcp://h:10011"][..], 78, "amqp://user:password@host/vhost"),
         (&["forward"], 2, "URL"),
         (&["forward", "h:7650"], 2, "write http://h:7650"),
         (&["forward", "udp://h"], 2, "expected host, host:port or tcp://host:port"),

@@ -10,8 +10,9 @@ use weir_cluster_tests::process::until;
 
 use crate::cluster::{found, numbers, send};
 
-/// Sealed soon, and repaired soon.
-const SETTINGS: &str = "repair_after = \"300ms\"\n[storage]\nseal = { age = \"200ms\" }";
+/// Sealed soon, repaired soon, and told by digest soon.
+const SETTINGS: &str =
+    "repair_after = \"300ms\"\nquiet_after = \"500ms\"\n[storage]\nseal = { age = \"200ms\" }";
 
 /// Sends so many lines, a few at a time, and waits until every one of them is on two stores.
 fn fill(cluster: &Cluster, lines: u64) -> Result<u64> {
@@ -71,7 +72,9 @@ fn a_damaged_block_is_healed_from_another_store() -> Result<()> {
     let members = [("i", "ingest"), ("s1", "store"), ("s2", "store"), ("q", "query")];
     let mut cluster = Cluster::new(&members, 2, SETTINGS)?;
     cluster.start_all()?;
-    let origins = fill(&cluster, 500)? as f64;
+    fill(&cluster, 500)?;
+    // What was handed over last may not be counted yet, but it is here.
+    let origins = cluster.until_metric("s1", "weir_store_origins", |held| held > 0.0)?;
     cluster.kill("s1")?;
     spoil(&cluster)?;
     cluster.kill("s2")?;

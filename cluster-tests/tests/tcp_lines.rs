@@ -153,6 +153,11 @@ fn two_hundred_trickling_connections_are_read_without_delay() -> Result<()> {
     for port in PORTS {
         ensure!(metrics.contains(&format!("weir_tcp_connections{{port=\"{port}\"}} 100")), "{metrics}");
     }
+    // All of them are written to one file.
+    let files = std::fs::read_dir(dir.path().join("data/log"))?;
+    let active = files.filter_map(|file| file.ok()?.file_name().into_string().ok());
+    let active: Vec<String> = active.filter(|name| name.ends_with(".active")).collect();
+    ensure!(active.len() == 1, "{active:?}");
     drop(streams);
     Ok(())
 }

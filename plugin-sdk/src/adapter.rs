@@ -5,7 +5,8 @@ use std::marker::PhantomData;
 use std::sync::Once;
 
 use crate::batch::Batch;
-use crate::bindings::exports::weir::plugin::{about, source as wit};
+use crate::bindings::about::exports::weir::plugin::about;
+use crate::bindings::exports::weir::plugin::source as wit;
 use crate::bindings::weir::plugin::types;
 use crate::failure::{Failure, Verdict};
 use crate::log::Level;
@@ -36,7 +37,7 @@ thread_local! {
 }
 
 /// A panic is a trap, and a trap has no message: so the hook sends it before.
-fn tell_panics() {
+pub(crate) fn tell_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         std::panic::set_hook(Box::new(|panic| {
@@ -53,7 +54,7 @@ fn tell_panics() {
     });
 }
 
-fn failure(from: Failure) -> types::Failure {
+pub(crate) fn failure(from: Failure) -> types::Failure {
     let verdict = match from.verdict {
         Verdict::Retry => types::Verdict::Retry,
         Verdict::BadConfig => types::Verdict::BadConfig,
@@ -70,10 +71,16 @@ fn batch(from: Batch) -> types::Batch {
 
 fn taken(from: Taken) -> wit::Taken {
     let receipts = from.receipts.into_iter().map(|receipt| receipt.0.0).collect();
-    wit::Taken { records: batch(from.batch), cursor: from.cursor, receipts, more: from.more }
+    wit::Taken {
+        records: batch(from.batch),
+        cursor: from.cursor,
+        receipts,
+        repeated: from.repeated,
+        more: from.more,
+    }
 }
 
-fn info(from: Info) -> types::Info {
+pub(crate) fn info(from: Info) -> types::Info {
     let needs = from.needs.into_iter().map(|need| types::Need {
         capability: need.capability,
         name: need.name,

@@ -129,6 +129,11 @@ impl Builder {
         self.batch.ends.is_empty()
     }
 
+    /// Number of records that the budget has room for, those that are there included.
+    pub fn records_max(&self) -> usize {
+        self.budget.records
+    }
+
     /// Payload bytes that still fit.
     pub fn bytes_left(&self) -> usize {
         if self.batch.ends.len() < self.budget.records {

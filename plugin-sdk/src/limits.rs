@@ -25,6 +25,8 @@ pub const CAPABILITY_READ_BYTES_MAX: usize = 4 << 20;
 pub const PLUGIN_HANDLES_MAX: usize = 1024;
 /// Longest wait of one poll.
 pub const PLUGIN_POLL_WAIT_MS_MAX: u32 = 1_000;
+/// State of an aggregate as it goes to other nodes.
+pub const AGGREGATE_PARTIAL_BYTES_MAX: usize = 16 << 20;
 
 const _: () = assert!(RECORD_BYTES_MAX < CAPABILITY_READ_BYTES_MAX && RECORD_BYTES_MAX <= BATCH_BYTES_MAX);
 
@@ -33,10 +35,14 @@ mod tests {
     /// The SDK shares no code with the host, so the two lists are compared as text.
     #[test]
     fn limits_are_those_of_the_host() {
-        let host = include_str!("../../host/crates/record/src/limits.rs");
+        let host = concat!(
+            include_str!("../../host/crates/record/src/limits.rs"),
+            include_str!("../../host/crates/record/src/limits/plugins.rs"),
+            include_str!("../../host/crates/record/src/limits/filters.rs"),
+        );
         let ours = include_str!("limits.rs");
         let constants: Vec<_> = ours.lines().filter(|l| l.starts_with("pub const")).collect();
-        assert_eq!(constants.len(), 12);
+        assert_eq!(constants.len(), 13);
         for line in constants {
             assert!(host.lines().any(|l| l == line), "the host has no line {line:?}");
         }

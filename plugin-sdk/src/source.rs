@@ -74,6 +74,9 @@ pub struct Taken {
     pub cursor: Option<Vec<u8>>,
     /// Acknowledged by the host once the records are durable.
     pub receipts: Vec<Receipt>,
+    /// They may have been handed over before, by this instance or another (AMQP: redelivered). Those without a
+    /// key get the label `_repeat=maybe`.
+    pub repeated: bool,
     /// More is ready: poll again at once.
     pub more: bool,
 }
@@ -97,7 +100,7 @@ pub struct Info {
 /// One capability a plugin wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Need {
-    /// `files` or `stdin`.
+    /// `amqp`, `files` or `stdin`.
     pub capability: String,
     /// The plugin's own name for it; empty for a capability that there is only one of.
     pub name: String,

@@ -35,6 +35,13 @@ impl Process {
         self.0.try_wait().ok().flatten().map(|status| status.to_string())
     }
 
+    /// Sends SIGKILL and waits.
+    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+        self.0.kill().context("send SIGKILL")?;
+        self.0.wait()?;
+        Ok(())
+    }
+
     /// Sends SIGTERM and waits.
     pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
         if self.ended().is_some() {

@@ -101,8 +101,21 @@ impl Tests<'_> {
 }
 
 /// What tests call that is not ours, as package and command: strace injects faults into the system calls of a node,
-/// zstd and ripgrep read its segments.
-const TOOLS: [(&str, &str); 3] = [("strace", "strace"), ("zstd", "zstdcat"), ("ripgrep", "rg")];
+/// zstd and ripgrep read its segments, RabbitMQ has messages for it and openssl certificates, ip and nft make networks
+/// that lose packets, Prometheus scrapes it, the page on the demo asks with curl, and logrotate rotates what it follows.
+const TOOLS: [(&str, &str); 10] = [
+    ("strace", "strace"),
+    ("zstd", "zstdcat"),
+    ("ripgrep", "rg"),
+    ("iproute2", "ss"),
+    ("nftables", "nft"),
+    ("prometheus", "prometheus"),
+    ("curl", "curl"),
+    // Asking one of its own commands would leave a port mapper behind.
+    ("rabbitmq-server", "epmd"),
+    ("openssl", "openssl"),
+    ("logrotate", "logrotate"),
+];
 
 /// Installs the tools that cannot be started.
 fn ensure_tools() -> anyhow::Result<()> {

@@ -49,6 +49,17 @@ pub(super) fn count(url: &str, q: &str) -> Result<Asked> {
     of(count, Vec::new(), &value["stats"])
 }
 
+/// Has an aggregate count what matches: the sum over its rows.
+pub(super) fn sum(url: &str, q: &str) -> Result<Asked> {
+    let Asked { lines, is_complete, missing, .. } = rows(url, &format!("q={}", encode(q)))?;
+    let mut count = 0;
+    for line in &lines {
+        let row: Value = serde_json::from_str(line)?;
+        count += row["count"].as_u64().with_context(|| format!("a row counts: {line}"))?;
+    }
+    Ok(Asked { count, lines: Vec::new(), is_complete, missing })
+}
+
 /// Asks for rows.
 pub(super) fn rows(url: &str, params: &str) -> Result<Asked> {
     let (status, body) = get(&format!("{url}/api/v1/query?format=ndjson&{params}"))?;

@@ -49,6 +49,7 @@ fn check(seeds: Seeds) {
         ("merges without room", seen.no_room),
         ("origins cut out", seen.cut_out),
         ("expired segments", seen.expired),
+        ("segments let go of", seen.dropped),
         ("poisoned stores", seen.poisoned),
         ("restarts without a cut", seen.restarts),
         ("cuts while opening", seen.cuts_in_recovery),

@@ -9,13 +9,14 @@ use super::tree::Tree;
 
 /// The crates of ours that each crate may depend on. An arrow is for ever: what is below can be
 /// tested, simulated and fuzzed without what is above.
-const EDGES: [(&str, &[&str]); 13] = [
+const EDGES: [(&str, &[&str]); 15] = [
     ("weir", &["weir-node", "weir-api", "weir-export", "weir-segment"]),
     ("weir-export", &["weir-api", "weir-query", "weir-segment", "weir-storage", "weir-record"]),
     (
         "weir-node",
         &[
             "weir-api",
+            "weir-amqp",
             "weir-engine",
             "weir-storage",
             "weir-plugin-runtime",
@@ -32,10 +33,13 @@ const EDGES: [(&str, &[&str]); 13] = [
     ("weir-replication", &["weir-segment", "weir-record"]),
     ("weir-membership", &["weir-record"]),
     ("weir-segment", &["weir-record"]),
+    ("weir-amqp", &["weir-plugin-runtime", "weir-record"]),
     ("weir-plugin-runtime", &["weir-record"]),
-    ("weir-query", &["weir-record"]),
+    ("weir-query", &["weir-fields", "weir-record"]),
     ("weir-record", &[]),
-    ("weir-plugin-sdk", &[]),
+    ("weir-fields", &[]),
+    // What a field is, is said once.
+    ("weir-plugin-sdk", &["weir-fields"]),
 ];
 
 /// Plugins meet the host at the WIT alone.
@@ -45,8 +49,9 @@ const PLUGIN_EDGES: &[&str] = &["weir-plugin-sdk"];
 const FREE: [&str; 2] = ["weir-cluster-tests", "xtask"];
 
 /// Libraries that shape everything they touch, and the crates that may know them.
-const LIBRARIES: [(&str, &[&str]); 12] = [
+const LIBRARIES: [(&str, &[&str]); 13] = [
     ("wasmtime", &["weir-plugin-runtime"]),
+    ("lapin", &["weir-amqp"]),
     ("foca", &["weir-membership"]),
     ("chacha20poly1305", &["weir-membership"]),
     ("axum", &["weir-api"]),
@@ -56,7 +61,7 @@ const LIBRARIES: [(&str, &[&str]); 12] = [
     ("wit-bindgen", &["weir-plugin-sdk"]),
     ("parquet", &["weir-export"]),
     ("clap", &["weir"]),
-    ("tokio", &["weir", "weir-node", "weir-api", "weir-plugin-runtime"]),
+    ("tokio", &["weir", "weir-node", "weir-api", "weir-amqp", "weir-plugin-runtime"]),
     ("anyhow", &["weir"]),
 ];
 

@@ -16,7 +16,7 @@ use super::tree::{SourceFile, Tree};
 const PAGE: &str = "docs/FORMATS.md";
 
 /// Files that decide what bytes look like: each must be named on the page.
-const FORMATS: [&str; 41] = [
+const FORMATS: [&str; 43] = [
     "host/crates/record/src/codec.rs",
     "host/crates/record/src/word.rs",
     "host/crates/api/src/wire/batch.rs",
@@ -24,6 +24,7 @@ const FORMATS: [&str; 41] = [
     "host/crates/api/src/auth/signature.rs",
     "host/crates/api/src/wire/peer/info.rs",
     "host/crates/api/src/wire/peer/handover.rs",
+    "host/crates/api/src/wire/peer/moving.rs",
     "host/crates/api/src/wire/peer/plan.rs",
     "host/crates/api/src/wire/peer/tail.rs",
     "host/crates/api/src/wire/peer/frame.rs",
@@ -51,6 +52,7 @@ const FORMATS: [&str; 41] = [
     "host/crates/segment/src/footer.rs",
     "host/crates/segment/src/name.rs",
     "host/crates/storage/src/store/watermark.rs",
+    "host/crates/node/src/jobs.rs",
     "host/crates/replication/src/origin_set.rs",
     "host/crates/replication/src/changes/bytes.rs",
     "host/crates/replication/src/completeness/bytes.rs",

@@ -1,17 +1,22 @@
-//! `docs/PROMISES.md`: what we promise is what we test.
+//! `docs/PROMISES.md` and `docs/robustness.md`: what we promise is what we test.
 //!
-//! Its tables have a column `test`, in which every row names at least one test between
+//! Their tables have a column `test`, in which every row names at least one test between
 //! backticks: `path/from/the/root.rs::name_of_the_function`.
 
 use super::tree::Tree;
 
-const PAGE: &str = "docs/PROMISES.md";
+const PAGES: [&str; 2] = ["docs/PROMISES.md", "docs/robustness.md"];
 
 /// Rows that no existing test stands behind.
 pub(crate) fn unguarded(tree: &Tree) -> Vec<String> {
-    let Some(page) = tree.file(PAGE) else {
-        return vec![format!("{PAGE} is missing. It lists what weir promises, each promise with its test.")];
+    PAGES.iter().flat_map(|page| unguarded_in(tree, page)).collect()
+}
+
+fn unguarded_in(tree: &Tree, path: &str) -> Vec<String> {
+    let Some(page) = tree.file(path) else {
+        return vec![format!("{path} is missing. It lists what weir promises, each promise with its test.")];
     };
+    let problem = |number, what: &str| problem(path, number, what);
     let mut problems = Vec::new();
     let mut rows = 0;
     // The column of the table that the line belongs to.
@@ -46,9 +51,9 @@ pub(crate) fn unguarded(tree: &Tree) -> Vec<String> {
     problems
 }
 
-fn problem(number: usize, what: &str) -> String {
+fn problem(path: &str, number: usize, what: &str) -> String {
     format!(
-        "{PAGE}:{number}: {what}.\n  \
+        "{path}:{number}: {what}.\n  \
          A promise without a test is a hope, and the page is for promises.\n  \
          Name a test as `path/to/file.rs::function` in the column `test`, or take the row out."
     )
@@ -102,8 +107,8 @@ fn promises_without_an_existing_test_are_found() {
         ("| a | b |\n|---|---|\n| 1 | 2 |\n".to_owned(), "no table"),
     ] {
         let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
-        let files = vec![file("a/b.rs", code), file(PAGE, &page)];
-        let problems = unguarded(&Tree { root: "/".into(), files }).join("\n");
+        let files = vec![file("a/b.rs", code), file(PAGES[0], &page)];
+        let problems = unguarded_in(&Tree { root: "/".into(), files }, PAGES[0]).join("\n");
         assert_eq!(problems.is_empty(), wrong.is_empty(), "{page}: {problems}");
         assert!(problems.contains(wrong), "{page}: {problems}");
     }

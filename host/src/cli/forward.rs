@@ -14,6 +14,14 @@ use crate::cli::terminal::Color;
 use crate::cli::wanted::split_label;
 
 const STDIN_SOURCE: &str = "stdin-source";
+const AMQP_SOURCE: &str = "amqp-source";
+/// The queue that the fork of OK Log consumes, and no other.
+const QUEUE_OF_THE_FORK: &str = "q.freego_work_log.qa";
+const FILE_SOURCE: &str = "file-source";
+/// The word that makes what follows files, and reads them once.
+const FILE_WORD: &str = "file";
+/// What file-source calls the files it follows.
+const FILE_GRANT: &str = "logs";
 
 const EXAMPLES: &str = "\
 A record counts as sent when a node has it on its disk. Without --source it reads its
@@ -22,6 +30,10 @@ standard input and ends with it. A source is named as its plugin, without `-sour
 With --data-dir records are kept on this disk until a node has acknowledged them, and sent
 by the next start if need be. Standard input without it is kept in memory alone: while no
 node takes records it is not read, and what was read is lost when the process is killed.
+
+`weir forward file` reads files to their ends, compressed ones too, and ends with them: names
+and patterns come before the URLs. They are sent once more when it is run once more. --once
+does the same for any source that can end.
 
 To tcp://host:port it ships plain lines, as OK Log does and takes them. Nothing answers
 there: a line counts as sent when this machine's kernel has it. OK Log's own command lines
@@ -32,15 +44,22 @@ Examples:
   ./service | weir forward --topic shop --data-dir /var/lib/weir http://a:7650 http://b:7650
   weir testsvc | weir forward --topic load --label env=test http://a:7650 http://b:7650
   ./service | weir forward -prefix=FREEGO_WORK tcp://host:10011 tcp://host:10021
+  weir forward -prefix=FREEGO_WORK -mq=amqp://user:password@mq/vhost tcp://host:10011
+  weir forward --mq amqp://user:password@mq/vhost --queue logs http://a:7650
+  weir forward file /var/log/app.log '/var/log/app.log.*' --topic app http://a:7650
   weir forward -c forwarder.toml";
 
 /// Ship records to other nodes, by default the lines of standard input
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Forward {
-    /// Ingest nodes, or line ports as tcp://host:port; the next one is tried when one fails
+    /// Ingest nodes, or line ports as tcp://host:port; the next one is tried when one fails. `file` and names of
+    /// files before them: ship those
     #[arg(value_name = "URL", required_unless_present = "config")]
     urls: Vec<String>,
+    /// Read to the end and stop, instead of waiting for more
+    #[arg(long)]
+    once: bool,
     /// Topic of the records; the source's name when not given
     #[arg(long)]
     topic: Option<String>,
@@ -50,12 +69,15 @@ pub(crate) struct Forward {
     /// Text in front of every line, and a space behind it. May be repeated
     #[arg(long, value_name = "TEXT")]
     prefix: Vec<String>,
-    /// How it stands there: `A B line`, or `[A B ] line` as the fork with RabbitMQ has it
-    #[arg(long, value_enum, default_value = "plain")]
-    prefix_style: PrefixStyle,
-    /// RabbitMQ's URL in place of standard input, as the fork takes it
-    #[arg(long, value_name = "URL", hide = true)]
+    /// How it stands there: `A B line`, or `[A B ] line` as the fork with RabbitMQ has it; that one with --mq
+    #[arg(long, value_enum)]
+    prefix_style: Option<PrefixStyle>,
+    /// Consume a queue of this RabbitMQ in place of standard input
+    #[arg(long, value_name = "URL", conflicts_with_all = ["source", "config"])]
     mq: Option<String>,
+    /// The queue, with --mq
+    #[arg(long, value_name = "NAME", default_value = QUEUE_OF_THE_FORK, requires = "mq")]
+    queue: String,
     /// Plugin that brings the records
     #[arg(long, value_name = "PLUGIN", default_value = STDIN_SOURCE)]
     source: String,
@@ -82,6 +104,15 @@ enum PrefixStyle {
     Bracketed,
 }
 
+impl PrefixStyle {
+    fn name(self) -> &'static str {
+        match self {
+            PrefixStyle::Plain => "plain",
+            PrefixStyle::Bracketed => "bracketed",
+        }
+    }
+}
+
 pub(crate) fn run(args: &Forward, color: Color) -> Result<Exit, Failure> {
     let loaded = load(args.config.as_deref(), &overlays(args)?)?;
     run::start(judge(loaded, color)?)
@@ -89,16 +120,13 @@ pub(crate) fn run(args: &Forward, color: Color) -> Result<Exit, Failure> {
 
 /// Everything the flags say, as settings: they pass the same checks as a file.
 fn overlays(args: &Forward) -> Result<Vec<Overlay>, Failure> {
-    if args.mq.is_some() {
-        // The URL has a password in it: it is not repeated.
-        return Err(Failure::config(
-            "-mq: not yet: RabbitMQ comes as amqp-source with a later version; until then pipe records in, \
-             one a line",
-        ));
-    }
+    let source = if args.mq.is_some() { AMQP_SOURCE } else { args.source.as_str() };
     let mut overlays = vec![Overlay::exact("weir forward", &["node", "roles"], json!(["forward"]))];
-    if !args.urls.is_empty() {
-        let to: Result<Vec<String>, String> = args.urls.iter().map(|url| line_port(url)).collect();
+    let (files, urls) = files_and_urls(&args.urls)?;
+    let source = if files.is_empty() { source } else { FILE_SOURCE };
+    let once = args.once || !files.is_empty();
+    if !urls.is_empty() {
+        let to: Result<Vec<String>, String> = urls.iter().map(|url| line_port(url)).collect();
         let to = to.map_err(|why| Failure::usage(format!("URL: {why}")))?;
         overlays.push(Overlay::exact("URL", &["forward", "to"], json!(to)));
     }
@@ -110,8 +138,9 @@ fn overlays(args: &Forward) -> Result<Vec<Overlay>, Failure> {
     let given = spool.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value.as_ref()?)));
     let given: Vec<Overlay> =
         given.map(|(flag, key, value)| Overlay::exact(flag, &key, json!(value))).collect();
-    if args.config.is_none() && args.source == STDIN_SOURCE && given.is_empty() {
-        // A pipe leaves nothing in the directory where it was started, unless it is told to.
+    if args.config.is_none() && (matches!(source, STDIN_SOURCE | AMQP_SOURCE) || once) && given.is_empty() {
+        // A pipe leaves nothing in the directory where it was started, unless it is told to, and neither does what is
+        // read once; and a broker keeps what is not acknowledged.
         overlays.push(Overlay::exact("weir forward", &["forward", "spool"], json!("off")));
     }
     overlays.extend(given);
@@ -119,13 +148,19 @@ fn overlays(args: &Forward) -> Result<Vec<Overlay>, Failure> {
         overlays.extend(sets(&args.set)?);
         return Ok(overlays);
     }
-    let name = args.source.strip_suffix("-source").unwrap_or(&args.source);
+    let name = source.strip_suffix("-source").unwrap_or(source);
     let mut of_source = |flag: &str, key: &str, value: Value| {
         overlays.push(Overlay::exact(flag, &["sources", name, key], value));
     };
-    of_source("--source", "plugin", json!(args.source));
-    if args.source == STDIN_SOURCE {
+    of_source("--source", "plugin", json!(source));
+    if source == STDIN_SOURCE {
         of_source("weir forward", "grants", json!({ "stdin": true }));
+    }
+    if let Some(uri) = &args.mq {
+        of_source("--mq", "grants", json!({ "amqp": { "main": { "uri": uri, "queue": args.queue } } }));
+    }
+    if !files.is_empty() {
+        of_source("file", "grants", json!({ "files": { FILE_GRANT: { "include": files } } }));
     }
     if let Some(topic) = &args.topic {
         of_source("--topic", "topic", json!(topic));
@@ -134,11 +169,39 @@ fn overlays(args: &Forward) -> Result<Vec<Overlay>, Failure> {
         of_source("--label", "labels", Value::Object(labels(&args.label)?));
     }
     if !args.prefix.is_empty() {
-        let prefix = prefix(&args.prefix, args.prefix_style);
-        overlays.push(Overlay::exact("--prefix", &["sources", name, "config", "prefix"], json!(prefix)));
+        let mut of_config = |key: &str, value: String| {
+            overlays.push(Overlay::exact("--prefix", &["sources", name, "config", key], json!(value)));
+        };
+        match (source, args.prefix_style) {
+            // This one puts it there itself.
+            (AMQP_SOURCE, style) => {
+                of_config("prefix", args.prefix.join(" "));
+                of_config("prefix_style", style.unwrap_or(PrefixStyle::Bracketed).name().to_owned());
+            }
+            (_, style) => of_config("prefix", prefix(&args.prefix, style.unwrap_or(PrefixStyle::Plain))),
+        }
+    }
+    if once && source != STDIN_SOURCE {
+        overlays.push(Overlay::exact("--once", &["sources", name, "config", "once"], json!(true)));
     }
     overlays.extend(sets(&args.set)?.into_iter().map(|overlay| overlay.within_source(name)));
     Ok(overlays)
+}
+
+/// The names of files behind the word `file`, and the URLs behind those.
+fn files_and_urls(words: &[String]) -> Result<(&[String], &[String]), Failure> {
+    match words.split_first() {
+        Some((word, rest)) if word == FILE_WORD => {
+            let count = rest.iter().position(|word| word.contains("://")).unwrap_or(rest.len());
+            if count == 0 {
+                return Err(Failure::usage(
+                    "file: no file is named; write weir forward file app.log http://…",
+                ));
+            }
+            Ok(rest.split_at(count))
+        }
+        _ => Ok((&[], words)),
+    }
 }
 
 /// What stands in front of every line.
@@ -182,7 +245,7 @@ mod tests {
             overlays: &overlays(&args).unwrap(),
             env: &|_| None,
             working_dir: Path::new("/w"),
-            embedded: &["file-source", "stdin-source"],
+            embedded: &["amqp-source", "file-source", "stdin-source"],
         })
     }
 
@@ -222,12 +285,25 @@ mod tests {
     }
 
     #[test]
-    fn the_seeds_line_is_understood_and_told_that_rabbitmq_comes_later() {
-        let line = "forward --prefix=FREEGO_WORK --mq=amqp://user:secret@host:5672/v tcp://host:10011 tcp://host:10021";
-        let args = Line::try_parse_from(line.split(' ')).unwrap().args;
-        let failure = overlays(&args).unwrap_err();
-        assert_eq!(failure.exit, Exit::Config);
-        assert!(failure.message.starts_with("-mq: not yet") && !failure.message.contains("secret"));
+    fn the_seeds_line_consumes_its_queue() {
+        let line = "forward --prefix=FREEGO_WORK --mq=amqp://user:secret@host:5672/v?heartbeat=15 tcp://host:10011 tcp://host:10021";
+        let loaded = loaded(line);
+        assert_eq!(loaded.problems, []);
+        assert!(!loaded.shown.contains("secret"), "{}", loaded.shown);
+        let config = loaded.config.unwrap();
+        assert_eq!(config.forward_to, ["tcp://host:10011", "tcp://host:10021"]);
+        let source = &config.sources[0];
+        assert_eq!((source.name.as_str(), source.plugin.as_str()), ("amqp", "amqp-source"));
+        assert_eq!(source.config, json!({ "prefix": "FREEGO_WORK", "prefix_style": "bracketed" }));
+        assert_eq!(source.grants.amqp["main"].settings.queue, "q.freego_work_log.qa");
+        let line =
+            "forward --mq amqp://h --queue logs --prefix A --prefix B --prefix-style plain http://a:7650";
+        let config = super::tests::loaded(line).config.unwrap();
+        assert_eq!(config.sources[0].config, json!({ "prefix": "A B", "prefix_style": "plain" }));
+        assert_eq!(
+            (config.sources[0].grants.amqp["main"].settings.queue.as_str(), config.forward_spool),
+            ("logs", None)
+        );
     }
 
     #[test]
@@ -262,6 +338,21 @@ mod tests {
         );
         assert_eq!(source.grants.files["l"].include, ["/l"]);
         assert_eq!(source.config.to_string(), r#"{"n":1}"#);
+    }
+
+    #[test]
+    fn files_are_read_once_and_leave_nothing_behind() {
+        let loaded = loaded("forward --topic app file a.log /l/*.gz http://a:7650 http://b:7650");
+        assert_eq!(loaded.problems, []);
+        let config = loaded.config.unwrap();
+        assert_eq!(config.forward_to, ["http://a:7650", "http://b:7650"]);
+        assert!(config.forward_spool.is_none());
+        let source = &config.sources[0];
+        assert_eq!((source.plugin.as_str(), source.stream.topic()), ("file-source", "app"));
+        assert_eq!(source.grants.files["logs"].include, ["/w/a.log", "/l/*.gz"]);
+        assert_eq!(source.config, json!({ "once": true }));
+        let args = Line::try_parse_from(["forward", "file", "http://a:1"]).unwrap().args;
+        assert_eq!(overlays(&args).unwrap_err().exit, Exit::Usage);
     }
 
     #[test]

@@ -21,6 +21,7 @@ The query: words, \"bytes\", /regex/, ~word in any case, NOT or -, OR, parenthes
 topic:NAME, label.NAME:VALUE; level>=warn (error, warn, info, debug, none);
 fields of JSON and logfmt by : != > >= < <=, as status>=500, user.id:42, path:\"/a b\":
 numbers by value, texts whole; field.NAME is never a label.
+Pipes to filters, run beside the data: error | sample 0.1 | count by path; weir plugin list.
 Times: RFC3339, Unix time, ULID, now, 5m, now-1h, 2h30m, 1d, 1w.
 
 Examples:
@@ -30,6 +31,7 @@ Examples:
   weir query --regex 'timeout after \\d+ms' --topic orders --label env=prod
   weir query --from 0 --format ndjson --stats
   weir query --from 2026-03-01T10:00:00Z --to 2026-03-01T11:00:00Z 'error OR warn'
+  weir query 'status>=500 | count by path, host'
   weir query -C 3 --newest --limit 10 level:error
   weir query --explain 'order \"rder faile\" /timeout after \\d+ms/'
 
@@ -64,7 +66,7 @@ pub(crate) struct Query {
     /// Records of the stream on either side of each hit; -- stands between groups
     #[arg(short = 'C', value_name = "N")]
     context: Option<usize>,
-    /// A filter to send the records through
+    /// A filter to send the records through, behind those of the query: --filter 'count=by path' is | count by path
     #[arg(long, value_name = "NAME[=ARGS]")]
     filter: Vec<String>,
     /// Shape of the output
@@ -91,9 +93,6 @@ pub(crate) enum Shape {
 }
 
 pub(crate) fn run(args: &Query, color: Color) -> Result<Exit, Failure> {
-    if !args.filter.is_empty() {
-        return Err(Failure::usage("--filter: comes with a later version; leave it out for now"));
-    }
     let params = params(args)?;
     if args.explain && args.format == Shape::Oklog {
         return Err(Failure::usage(
@@ -125,7 +124,10 @@ pub(crate) fn run(args: &Query, color: Color) -> Result<Exit, Failure> {
 
 fn params(args: &Query) -> Result<QueryParams, Failure> {
     Ok(QueryParams {
-        q: args.wanted.query()?,
+        q: args.filter.iter().fold(args.wanted.query()?, |query, filter| {
+            let (name, arguments) = filter.split_once('=').unwrap_or((filter, ""));
+            format!("{query} | {name} {arguments}").trim().to_owned()
+        }),
         from: Some(args.from.clone()),
         to: args.to.clone(),
         limit: args.limit,

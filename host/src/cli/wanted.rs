@@ -59,13 +59,33 @@ fn query(
         }
         parts.push(format!("label.{name}:{}", quoted(value)));
     }
+    let (typed, pipes) = if regex { (typed, "") } else { at_first_pipe(typed) };
     let typed = if regex { between_slashes(typed) } else { typed.to_owned() };
     if !typed.trim().is_empty() {
         // Parentheses only where they are needed: they shift the columns of errors.
         let alone = parts.is_empty() || !typed.contains("OR");
         parts.insert(0, if alone { typed } else { format!("({typed})") });
     }
+    parts.extend((!pipes.is_empty()).then(|| pipes.to_owned()));
     Ok(parts.join(" "))
+}
+
+/// What stands before the first pipe, and the pipes: those within quotes and regexes are none.
+fn at_first_pipe(typed: &str) -> (&str, &str) {
+    let mut within = None;
+    let (mut escaped, mut begins_term) = (false, true);
+    for (at, c) in typed.char_indices() {
+        match within {
+            _ if escaped => escaped = false,
+            Some(_) if c == '\\' => escaped = true,
+            Some(end) if c == end => within = None,
+            None if c == '|' => return (typed[..at].trim_end(), &typed[at..]),
+            None if c == '"' || c == '/' && begins_term => within = Some(c),
+            Some(_) | None => {}
+        }
+        begins_term = within.is_none() && (c.is_whitespace() || matches!(c, '(' | '-'));
+    }
+    (typed, "")
 }
 
 fn quoted(value: &str) -> String {
@@ -99,6 +119,10 @@ mod tests {
             ("a OR b", false, None, &[], "a OR b"),
             ("a OR b", false, Some("t"), &[], r#"(a OR b) topic:"t""#),
             ("", false, Some("my \"t\\"), &[], r#"topic:"my \"t\\""#),
+            ("a OR b | count by x", false, Some("t"), &[], r#"(a OR b) topic:"t" | count by x"#),
+            ("| count", false, None, &[], "| count"),
+            (r#""a|\"|" /b|c/ x/|/ | d"#, false, Some("t"), &[], r#""a|\"|" /b|c/ x/ topic:"t" |/ | d"#),
+            ("a|b", true, None, &[], "/a|b/"),
             ("x", false, None, &[("env", "a=b"), ("k8s.pod", "")], r#"x label.env:"a=b" label.k8s.pod:"""#),
             (r"a\d+ b", true, None, &[], r"/a\d+ b/"),
             (r"GET /api\/v1\\/", true, Some("t"), &[], r#"/GET \/api\/v1\\\// topic:"t""#),

@@ -1,7 +1,6 @@
 //! The scripted world instead of a host.
 
-use std::convert::Infallible;
-
+use crate::amqp::Pull;
 use crate::failure::Failure;
 use crate::files::{Entry, Identity};
 use crate::log::Level;
@@ -81,12 +80,56 @@ impl File {
     }
 }
 
-/// No capability of the scripted world gives receipts.
+/// Given back when dropped, unless the test's host has taken it.
 #[derive(Debug)]
-pub(crate) struct Receipt(Infallible);
+pub(crate) struct Receipt {
+    pub(crate) grant: String,
+    pub(crate) tag: u64,
+}
 
 impl Receipt {
-    pub(crate) fn discard(self, _why: &str) -> Result<(), String> {
-        match self.0 {}
+    pub(crate) fn discard(&self, index: u32, why: &str) -> Result<(), String> {
+        world::with(|state| {
+            state.queue(&self.grant).map_err(|_| String::new())?.discard(self.tag, index, why)
+        })
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        world::with_if_any(|state| {
+            if let Ok(queue) = state.queue(&self.grant) {
+                queue.give_back(self.tag);
+            }
+        });
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Consumer(String);
+
+impl Consumer {
+    pub(crate) fn open(grant: &str, after: Option<u64>) -> Result<Consumer, Failure> {
+        world::with(|state| state.queue(grant).map(|queue| queue.open(after)))?;
+        Ok(Consumer(grant.into()))
+    }
+
+    pub(crate) fn receive(
+        &self,
+        messages_max: u32,
+        bytes_max: u32,
+        wait_ms: u32,
+    ) -> Result<Option<Pull>, Failure> {
+        world::with(|state| {
+            let pull = state.queue(&self.0)?.receive(messages_max as usize, bytes_max as usize);
+            if pull.is_none() {
+                state.wait_ms(wait_ms);
+            }
+            Ok(pull)
+        })
+    }
+
+    pub(crate) fn can_discard(&self) -> bool {
+        world::with(|state| state.queue(&self.0).is_ok_and(|queue| queue.takes_discarded))
     }
 }

@@ -1,5 +1,6 @@
 //! The host's imports. Conversions move; only strings of log lines are copied.
 
+use crate::amqp::{Envelope, Pull};
 use crate::bindings::weir::plugin as host;
 use crate::failure::{Failure, Verdict};
 use crate::files::{Entry, Identity};
@@ -106,7 +107,46 @@ impl File {
 pub(crate) struct Receipt(pub(crate) host::receipts::Receipt);
 
 impl Receipt {
-    pub(crate) fn discard(self, why: &str) -> Result<(), String> {
-        host::receipts::Receipt::discard(self.0, why)
+    pub(crate) fn discard(&self, index: u32, why: &str) -> Result<(), String> {
+        self.0.discard(index, why)
     }
+}
+
+#[derive(Debug)]
+pub(crate) struct Consumer(host::amqp::Consumer);
+
+impl Consumer {
+    pub(crate) fn open(grant: &str, after: Option<u64>) -> Result<Consumer, Failure> {
+        host::amqp::Consumer::open(grant, after).map(Consumer).map_err(failure)
+    }
+
+    pub(crate) fn receive(
+        &self,
+        messages_max: u32,
+        bytes_max: u32,
+        wait_ms: u32,
+    ) -> Result<Option<Pull>, Failure> {
+        let pull = self.0.receive(messages_max, bytes_max, wait_ms).map_err(failure)?;
+        Ok(pull.map(|from| Pull {
+            bodies: from.bodies,
+            ends: from.ends,
+            envelope_of: from.envelope_of,
+            envelopes: from.envelopes.into_iter().map(envelope).collect(),
+            times_ms: from.times_ms,
+            message_ids: from.message_ids,
+            message_id_ends: from.message_id_ends,
+            offsets: from.offsets,
+            redelivered: from.redelivered,
+            receipt: crate::receipts::Receipt(Receipt(from.receipt)),
+        }))
+    }
+
+    pub(crate) fn can_discard(&self) -> bool {
+        self.0.can_discard()
+    }
+}
+
+fn envelope(from: host::amqp::Envelope) -> Envelope {
+    let host::amqp::Envelope { exchange, routing_key, properties, headers } = from;
+    Envelope { exchange, routing_key, properties, headers }
 }

@@ -1,4 +1,4 @@
-//! The world of a plugin, scripted: a file tree, standard input and a clock inside the test's process, so
+//! The world of a plugin, scripted: a file tree, queues, standard input and a clock inside the test's process, so
 //! that `cargo test` and a debugger work on a plugin as on any other crate.
 //!
 //! ```
@@ -29,10 +29,14 @@
 //! assert_eq!(records[0].label("path"), Some("/var/log/a.log"));
 //! ```
 
+pub(crate) mod queue;
 mod run;
+mod stages;
 pub(crate) mod tree;
 pub(crate) mod world;
 
+pub use queue::{Published, Queue};
 pub use run::{Record, Run, check_batch, check_info};
+pub use stages::{aggregate, filter, rewrite};
 pub use tree::Files;
 pub use world::World;

@@ -11,7 +11,7 @@ use crate::limits::{
     PLUGIN_STREAMS_MAX, RECORD_BYTES_MAX,
 };
 use crate::source::{Budget, Info, Polled, Source, Taken, parse_config};
-use crate::testing::world::World;
+use crate::testing::world::{self, World};
 
 /// One record as the host would store it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,8 +102,13 @@ impl<S: Source> Run<S> {
         Ok(polled)
     }
 
+    /// Receipts are the host's from here on: dropping them gives nothing back any more.
     fn accept(&mut self, taken: &Taken) {
         check_batch(&taken.batch);
+        for receipt in &taken.receipts {
+            world::with(|state| state.queue(&receipt.0.grant).map(|queue| queue.settle(receipt.0.tag)))
+                .unwrap_or_else(|failure| panic!("a receipt of no queue: {failure:?}"));
+        }
         if let Some(cursor) = &taken.cursor {
             assert!(cursor.len() <= CURSOR_BYTES_MAX, "a cursor of {} bytes", cursor.len());
             self.cursor = Some(cursor.clone());

@@ -7,6 +7,7 @@ use std::rc::{Rc, Weak};
 use crate::failure::Failure;
 use crate::log::Level;
 use crate::metrics::Kind;
+use crate::testing::queue::{Broker, Queue};
 use crate::testing::tree::{Files, Tree};
 
 /// 2023-11-14T22:13:20Z, where every world begins.
@@ -33,6 +34,12 @@ impl World {
     pub fn files(&self, name: &str) -> Files {
         self.0.borrow_mut().grants.entry(name.into()).or_insert_with(|| Tree::new(name));
         Files::new(self.0.clone(), name)
+    }
+
+    /// The queue of `grants.amqp.<name>`, which is granted from now on.
+    pub fn queue(&self, name: &str) -> Queue {
+        self.0.borrow_mut().queues.entry(name.into()).or_insert_with(|| Broker::new(name));
+        Queue::new(self.0.clone(), name)
     }
 
     /// Grants standard input and adds to it.
@@ -93,6 +100,16 @@ pub(crate) struct State {
     metrics: Vec<Metric>,
     stdin: Option<Stdin>,
     grants: BTreeMap<String, Tree>,
+    queues: BTreeMap<String, Broker>,
+}
+
+/// Runs `f` on the world of this thread while there is one, and nobody else is at it: for what is dropped late.
+pub(crate) fn with_if_any(f: impl FnOnce(&mut State)) {
+    if let Some(state) = CURRENT.with_borrow(Weak::upgrade)
+        && let Ok(mut state) = state.try_borrow_mut()
+    {
+        f(&mut state);
+    }
 }
 
 /// Runs `f` on the world of this thread.
@@ -154,6 +171,12 @@ impl State {
         }
         let count = stdin.bytes.len().min(bytes_max);
         Ok(Some(stdin.bytes.drain(..count).collect()))
+    }
+
+    pub(crate) fn queue(&mut self, grant: &str) -> Result<&mut Broker, Failure> {
+        self.queues.get_mut(grant).ok_or_else(|| {
+            Failure::bad_config("amqp.not-granted", format_args!("the config has no grants.amqp.{grant}"))
+        })
     }
 
     pub(crate) fn tree(&mut self, grant: &str) -> Result<&mut Tree, Failure> {

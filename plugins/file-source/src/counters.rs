@@ -17,6 +17,8 @@ pub(crate) struct Counters {
     pub(crate) rotated: Counter,
     /// Files that were cut or written anew in place.
     pub(crate) truncated: Counter,
+    /// Bytes that were seen in a file and not read when it was truncated or vanished.
+    pub(crate) lost: Counter,
     /// Files that could not be opened or read.
     pub(crate) errors: Counter,
 }
@@ -37,6 +39,10 @@ impl Counters {
             left_out_before: std::cell::Cell::new(0),
             rotated: Counter::new("files_rotated_total", "Files that were renamed or deleted."),
             truncated: Counter::new("files_truncated_total", "Files that were truncated or written anew."),
+            lost: Counter::new(
+                "bytes_unread_total",
+                "Bytes seen in a file and not read when it was truncated or vanished; a copy may bring them.",
+            ),
             errors: Counter::new("read_errors_total", "Failed attempts to open or read a file."),
         }
     }

@@ -1,17 +1,15 @@
 //! What a scan of the grant means for the files that are followed.
 //!
-//! In this order: a file with a known identity is that file, wherever it is now; one that holds what stood
-//! around the position of a file that vanished is that file copied, or moved between filesystems; any
-//! other is new, and read from its start (or, at the very first start, where the operator said).
+//! A file with a known identity is that file, wherever it is now. Any other is fresh: what it is shows when it
+//! is looked into.
 
-use weir_plugin_sdk::Failure;
-use weir_plugin_sdk::files::{Entry, File};
+use weir_plugin_sdk::files::Entry;
 
-use crate::GRANT;
+use crate::config::Settings;
 use crate::counters::Counters;
-use crate::position::{HEAD_BYTES, Position};
+use crate::origin;
 use crate::table::Table;
-use crate::tracked::{Key, Tracked, holds};
+use crate::tracked::{Key, Tracked};
 
 /// Brings the table up to what the scan shows.
 pub(crate) fn reconcile(
@@ -19,12 +17,13 @@ pub(crate) fn reconcile(
     entries: &[Entry],
     at_end: bool,
     now_ms: u64,
+    settings: &Settings,
     counters: &Counters,
 ) {
     let mut unknown = Vec::new();
     for entry in entries {
         let key = Key::of(&entry.identity.id);
-        if !follow_known(table, entry, key, now_ms, counters) {
+        if !follow_known(table, entry, key, now_ms, settings, counters) {
             unknown.push(entry);
         }
     }
@@ -33,28 +32,41 @@ pub(crate) fn reconcile(
         lose(table, key, now_ms, counters);
     }
     for entry in unknown {
-        let position = match inherit(table, entry, now_ms) {
-            Ok(Some(position)) => position,
-            // What cannot be looked into now will say so in its turn.
-            Ok(None) | Err(_) if at_end => Position::end(entry.identity.size),
-            Ok(None) | Err(_) => Position::START,
-        };
-        table.insert(Tracked::new(entry, position, now_ms));
+        let (name, labels) = (origin::name_of(&entry.path), settings.naming.labels(&entry.path));
+        table.insert(Tracked::new(entry, name, labels, now_ms, at_end));
+    }
+    table.note_paths();
+    // What was truncated goes on when its copies have been looked into.
+    let cut: Vec<Key> = table.files().filter(|file| file.cut).map(|file| file.key).collect();
+    for key in cut {
+        table.queue_last(key);
     }
     table.forget(now_ms);
 }
 
 /// Goes on with a file that is known by its identity.
-fn follow_known(table: &mut Table, entry: &Entry, key: Key, now_ms: u64, counters: &Counters) -> bool {
+fn follow_known(
+    table: &mut Table,
+    entry: &Entry,
+    key: Key,
+    now_ms: u64,
+    settings: &Settings,
+    counters: &Counters,
+) -> bool {
     let Some(file) = table.get_mut(key) else {
-        let position = table.take_gone(|gone| gone.key == Some(key));
-        return match position {
-            Some(position) => {
-                table.insert(Tracked::new(entry, position, now_ms));
-                true
-            }
-            None => false,
-        };
+        let Some(saved) = table.take_known(key) else { return false };
+        let original = origin::original(&entry.path, saved.name);
+        let labels = settings.naming.labels(original.unwrap_or(&entry.path));
+        let mut file = Tracked::new(entry, saved.name, labels, now_ms, false);
+        // Nothing of it was read: it may still be the copy of another one.
+        let strange = saved.position.is_skipped() && original.is_none();
+        if saved.position.offset > 0 && !strange {
+            file.read_on(saved.position);
+        } else if !strange {
+            file.position = saved.position;
+        }
+        table.bring_back(file);
+        return true;
     };
     let moved = file.path != entry.path;
     if !std::mem::replace(&mut file.listed, true) {
@@ -77,7 +89,8 @@ fn follow_known(table: &mut Table, entry: &Entry, key: Key, now_ms: u64, counter
 /// A file that the scan does not show: one that is open is read to its end, another one is only remembered.
 fn lose(table: &mut Table, key: Key, now_ms: u64, counters: &Counters) {
     let Some(file) = table.get_mut(key) else { return };
-    if file.handle.is_none() {
+    if file.content.is_none() || !file.is_reading() {
+        counters.lost.add(if file.is_reading() { file.unread_bytes() } else { 0 });
         table.remove(key, now_ms);
         counters.rotated.add(1);
         return;
@@ -87,26 +100,4 @@ fn lose(table: &mut Table, key: Key, now_ms: u64, counters: &Counters) {
         counters.rotated.add(1);
     }
     table.queue_front(key);
-}
-
-/// The position of a vanished file whose contents an unknown one holds.
-fn inherit(table: &mut Table, entry: &Entry, now_ms: u64) -> Result<Option<Position>, Failure> {
-    let may_be = |position: Position| position.is_telling() && position.offset <= entry.identity.size;
-    let away = table.files().filter(|file| !file.listed).map(|file| (Some(file.key), file.position));
-    let gone = table.gone().iter().map(|gone| (None, gone.position));
-    let candidates: Vec<_> = away.chain(gone).filter(|(_, position)| may_be(*position)).collect();
-    if candidates.is_empty() {
-        return Ok(None);
-    }
-    let file = File::open(GRANT, &entry.path)?;
-    let head = file.read_at(0, HEAD_BYTES as usize)?;
-    for (key, position) in candidates {
-        if holds(&file, &head, position)? {
-            if let Some(key) = key {
-                table.remove(key, now_ms);
-            }
-            return Ok(table.take_gone(|gone| gone.position == position));
-        }
-    }
-    Ok(None)
 }

@@ -4,7 +4,10 @@
 //! by its name, and read from where the cursor left it. Job of the parts:
 //!
 //! - `position`: how far a file was read, with hashes that tell whether it is still that file;
+//! - `content`: the bytes in a file, compressed or not, and `window`, a chunk of them;
+//! - `frame`: what records they are, with `time` for when, and `naming` for the labels;
 //! - `tracked`: one file and one turn of reading it;
+//! - `origin`: whether a file that nothing is known of is the copy of one that is;
 //! - `table`: all files, who reads next, how many are open;
 //! - `discover`: what a scan of the grant means for the table;
 //! - `cursor`: all positions as bytes;
@@ -14,21 +17,29 @@
 //! records it goes with, hold more than a chunk of anybody's file.
 
 mod config;
+mod content;
 mod counters;
 mod cursor;
 mod discover;
+mod frame;
+mod naming;
+mod origin;
 mod position;
 mod table;
+mod time;
 mod tracked;
+mod window;
 
 use weir_plugin_sdk::batch::Builder;
 use weir_plugin_sdk::{
     Budget, Failure, Info, Polled, Source, Taken, Verdict, export_source, files, log, timing,
 };
 
+use crate::config::Settings;
 pub use crate::config::{Config, StartAt};
 use crate::counters::Counters;
 use crate::table::Table;
+use crate::tracked::Now;
 
 /// The plugin's own name for the files it follows.
 const GRANT: &str = "logs";
@@ -44,7 +55,7 @@ const READ_MS_MAX: u64 = 500;
 /// The source.
 #[derive(Debug)]
 pub struct FileSource {
-    config: Config,
+    settings: Settings,
     table: Table,
     counters: Counters,
     /// No cursor was stored yet: what the first scan finds was there before us.
@@ -70,7 +81,7 @@ impl Source for FileSource {
         let positions = cursor.map_or(Ok(Vec::new()), cursor::decode)?;
         Ok(FileSource {
             table: Table::new(positions, timing::monotonic_ms()),
-            config,
+            settings: Settings::new(&config)?,
             counters: Counters::new(),
             first_start: cursor.is_none(),
             unsaved: cursor.is_none(),
@@ -85,15 +96,19 @@ impl Source for FileSource {
         loop {
             self.scan_when_due()?;
             let mut batch = Builder::new(budget);
-            let more = self.read(&mut batch);
+            let more = self.read(&mut batch)?;
             if !batch.is_empty() || self.unsaved {
                 return Ok(Polled::Records(self.take(batch, more)));
+            }
+            if self.settings.once && !more && self.table.is_done() {
+                return Ok(Polled::Finished);
             }
             let now_ms = timing::monotonic_ms();
             if more || now_ms >= deadline_ms || timing::stopping() {
                 return Ok(Polled::Idle { wait_ms: 0 });
             }
-            let wait_ms = deadline_ms.min(self.scan_due_ms).saturating_sub(now_ms).max(1);
+            let due_ms = self.table.next_due_ms().unwrap_or(u64::MAX).min(self.scan_due_ms);
+            let wait_ms = deadline_ms.min(due_ms).saturating_sub(now_ms).max(1);
             if files::changed(GRANT, wait_ms as u32)? {
                 timing::sleep_ms(GATHER_MS);
                 self.wake();
@@ -124,8 +139,15 @@ impl FileSource {
         match files::scan(GRANT) {
             Ok(entries) => {
                 let first = self.first_start && self.scanned_ms.is_none();
-                let at_end = first && self.config.start_at == StartAt::End;
-                discover::reconcile(&mut self.table, &entries, at_end, now_ms, &self.counters);
+                let at_end = first && self.settings.start_at == StartAt::End;
+                discover::reconcile(
+                    &mut self.table,
+                    &entries,
+                    at_end,
+                    now_ms,
+                    &self.settings,
+                    &self.counters,
+                );
                 self.scanned_ms = Some(now_ms);
                 self.scan_failing = false;
                 self.counters.files(&self.table);
@@ -158,21 +180,31 @@ impl FileSource {
     }
 
     /// Gives turns to the files that wait for one. True: some still do.
-    fn read(&mut self, batch: &mut Builder) -> bool {
+    fn read(&mut self, batch: &mut Builder) -> Result<bool, Failure> {
         let started_ms = timing::monotonic_ms();
         loop {
-            let now_ms = timing::monotonic_ms();
+            let now = Now { ms: timing::monotonic_ms(), unix_ns: timing::now_unix_ns() };
+            self.table.queue_waiting(now.ms);
             if !self.table.has_queued() {
-                return false;
+                return Ok(false);
             }
-            if now_ms - started_ms > READ_MS_MAX {
-                return true;
+            if now.ms - started_ms > READ_MS_MAX {
+                return Ok(true);
             }
-            if self.table.turn(batch, &self.config, now_ms, &self.counters) {
-                return true;
+            if self.table.turn(batch, &self.settings, now, &self.counters) {
+                return Ok(true);
             }
             if self.table.takes_scan() {
                 self.scan_soon();
+            }
+            if self.table.takes_scan_at_once() {
+                self.scan_due_ms = now.ms;
+                // What is in the batch is handed over whatever becomes of the scan.
+                if batch.is_empty() {
+                    self.scan_when_due()?;
+                } else {
+                    return Ok(true);
+                }
             }
         }
     }

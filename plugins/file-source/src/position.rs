@@ -5,12 +5,16 @@
 //! settles both, costs one short read, and tells a file that was truncated and has grown past the old
 //! position since.
 
+use crate::frame::{Encoding, Entries};
+
 /// Bytes of the head that are hashed.
 pub(crate) const HEAD_BYTES: u64 = 1024;
 /// Bytes before the position that are hashed.
 pub(crate) const FRONTIER_BYTES: u64 = 64;
-/// A file read less far than this is not known again by its contents: too many begin alike.
+/// A file read less far than this is not known again by its contents alone: too many begin alike.
 const TELLING_BYTES: u64 = 256;
+/// Stands for the end of a file that is not read at all, wherever that is.
+const SKIPPED: u64 = (1 << 56) - 1;
 
 /// 32-bit FNV-1a: as good as any where nobody gains by a collision, and it can go on where it stopped.
 pub(crate) fn hash(state: u32, bytes: &[u8]) -> u32 {
@@ -33,8 +37,10 @@ pub(crate) struct Hashes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(crate) offset: u64,
-    /// Parts of the line at hand are records already.
-    pub(crate) inside: bool,
+    /// How lines go on here.
+    pub(crate) entries: Entries,
+    /// The file was truncated: a writer that did not notice leaves a hole at its start.
+    pub(crate) after_cut: bool,
     /// `None`: the file was not looked into yet, reading is to begin at its end.
     pub(crate) hashes: Option<Hashes>,
 }
@@ -43,13 +49,36 @@ impl Position {
     /// The beginning of a file.
     pub(crate) const START: Position = Position {
         offset: 0,
-        inside: false,
+        entries: Entries::CLEAN,
+        after_cut: false,
         hashes: Some(Hashes { head: HASH_START, frontier: HASH_START }),
     };
 
+    /// The beginning of a file that was truncated.
+    pub(crate) const AFTER_CUT: Position = Position { after_cut: true, ..Position::START };
+
+    /// Of a file that is of no interest.
+    pub(crate) const SKIPPED: Position = Position { offset: SKIPPED, hashes: None, ..Position::START };
+
     /// The end of a file of `size`, to be [anchored](Position::anchored) at its first reading.
-    pub(crate) fn end(size: u64) -> Position {
-        if size == 0 { Position::START } else { Position { offset: size, inside: false, hashes: None } }
+    pub(crate) fn end(size: u64, encoding: Encoding) -> Position {
+        let offset = if encoding == Encoding::Bytes { size } else { size & !1 };
+        if offset == 0 { Position::START } else { Position { offset, hashes: None, ..Position::START } }
+    }
+
+    /// Whether a copy can be told by it.
+    pub(crate) fn can_be_found(self) -> bool {
+        self.offset > 0 && self.hashes.is_some()
+    }
+
+    /// Whether the file is of no interest.
+    pub(crate) fn is_skipped(self) -> bool {
+        self.offset == SKIPPED
+    }
+
+    /// Whether there is anything to remember.
+    pub(crate) fn is_worth_keeping(self) -> bool {
+        self.offset > 0 || self.after_cut
     }
 
     /// How many bytes before the position belong to the frontier.
@@ -81,7 +110,7 @@ impl Position {
 
     /// The position `used` bytes further. `window[at..]` stands at the position, the frontier before it.
     #[must_use]
-    pub(crate) fn advanced(self, window: &[u8], at: usize, used: usize, inside: bool) -> Position {
+    pub(crate) fn advanced(self, window: &[u8], at: usize, used: usize, entries: Entries) -> Position {
         let head_left = HEAD_BYTES.saturating_sub(self.offset) as usize;
         let offset = self.offset + used as u64;
         let frontier = offset.min(FRONTIER_BYTES) as usize;
@@ -89,14 +118,14 @@ impl Position {
             head: hash(hashes.head, &window[at..at + used.min(head_left)]),
             frontier: hash(HASH_START, &window[at + used - frontier..at + used]),
         });
-        Position { offset, inside, hashes }
+        Position { offset, entries, hashes, after_cut: self.after_cut && used == 0 }
     }
 
     /// A position at the end of a file, moved back to the start of the line there. `head` is how the file
     /// begins, `tail` what stands before the position, as far as it was read.
     #[must_use]
-    pub(crate) fn anchored(self, head: &[u8], tail: &[u8]) -> Position {
-        let line = memchr::memrchr(b'\n', tail).map(|newline| newline + 1);
+    pub(crate) fn anchored(self, head: &[u8], tail: &[u8], encoding: Encoding) -> Position {
+        let line = encoding.last_line(tail);
         // A line longer than the tail is begun in its middle; one that is the whole file, at its start.
         let line = line.unwrap_or(if tail.len() as u64 == self.offset { 0 } else { tail.len() });
         let offset = self.offset - (tail.len() - line) as u64;
@@ -107,7 +136,7 @@ impl Position {
             head: hash(HASH_START, head),
             frontier: hash(HASH_START, before),
         });
-        Position { offset, inside: false, hashes }
+        Position { offset, hashes, ..Position::START }
     }
 }
 
@@ -124,11 +153,11 @@ mod tests {
                 let at = position.frontier_bytes();
                 let window = &text[position.offset as usize - at..];
                 assert!(position.frontier_is(&window[..at]) && position.head_is(&text));
-                position = position.advanced(window, at, used, false);
+                position = position.advanced(window, at, used, Entries::CLEAN);
             }
             let hashes =
                 Hashes { head: hash(HASH_START, &text[..1024]), frontier: hash(HASH_START, &text[2936..]) };
-            assert_eq!(position, Position { offset: 3000, inside: false, hashes: Some(hashes) });
+            assert_eq!(position, Position { offset: 3000, hashes: Some(hashes), ..Position::START });
         }
     }
 
@@ -139,7 +168,8 @@ mod tests {
             [(&b"a\nb\n"[..], 4, 4), (b"a\nbc", 4, 2), (b"abc", 3, 0), (&long, 121, 101), (&long, 15, 121)]
         {
             let tail = &text[text.len() - tail_bytes..];
-            let position = Position::end(text.len() as u64).anchored(text, tail);
+            let position =
+                Position::end(text.len() as u64, Encoding::Bytes).anchored(text, tail, Encoding::Bytes);
             assert_eq!(position.offset, expected, "{text:?}");
         }
     }

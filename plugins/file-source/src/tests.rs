@@ -1,5 +1,6 @@
 //! The source in a scripted world: what it does in plain cases, in rotation, and in a random life.
 
+mod known_holes;
 mod model;
 mod plain;
 mod rotation;
@@ -9,13 +10,13 @@ use weir_plugin_sdk::testing::{Files, Record, Run, World};
 use crate::FileSource;
 
 /// A world with the grant `logs`, in which the source is opened.
-struct Bench {
+pub(crate) struct Bench {
     world: World,
-    logs: Files,
+    pub(crate) logs: Files,
 }
 
 impl Bench {
-    fn new() -> Bench {
+    pub(crate) fn new() -> Bench {
         let world = World::new();
         let logs = world.files("logs");
         Bench { world, logs }

@@ -24,7 +24,7 @@ struct Member {
 impl Cluster {
     /// Starts a node for each of the roles, which know each other, in `folder`.
     pub(super) fn start(
-        bench: &Bench,
+        bench: &Bench<'_>,
         folder: &Path,
         roles: &[&'static str],
         replication: usize,
@@ -55,7 +55,7 @@ impl Cluster {
     }
 
     /// One node with all roles, to hold a cluster against.
-    pub(super) fn of_one(bench: &Bench, folder: &Path) -> anyhow::Result<Self> {
+    pub(super) fn of_one(bench: &Bench<'_>, folder: &Path) -> anyhow::Result<Self> {
         let node = Node::start(&bench.weir, folder, free_port(7650)?, "")?;
         Ok(Self(vec![Member { role: "all", node }]))
     }
@@ -64,6 +64,12 @@ impl Cluster {
     pub(super) fn address(&self, role: &str) -> anyhow::Result<SocketAddr> {
         let member = self.0.iter().find(|member| member.role == role || member.role == "all");
         Ok(member.with_context(|| format!("no node has the role {role}"))?.node.address)
+    }
+
+    /// Where all of them listen.
+    pub(super) fn addresses(&self, role: &str) -> Vec<SocketAddr> {
+        let members = self.0.iter().filter(|member| member.role == role || member.role == "all");
+        members.map(|member| member.node.address).collect()
     }
 
     /// Waits until the query node can answer for all others.
@@ -75,15 +81,19 @@ impl Cluster {
         })
     }
 
-    /// Waits until the ingest node has handed all that it took to the stores.
+    /// Waits until the ingest nodes have handed all that they took to the stores.
     pub(super) fn until_handed_over(&mut self) -> anyhow::Result<()> {
-        let ingest = self.address("ingest")?;
+        let ingest = self.addresses("ingest");
         let mut empty_before = false;
         // A look costs the node some processor time, and the figures count that.
         self.until("the stores to have everything", Duration::from_millis(200), || {
-            let (_, metrics) = node::get(ingest, "/metrics")?;
-            let waiting = ["weir_ingest_log_records", "weir_backlog_origins", "weir_commit_queue_entries"];
-            let empty = waiting.iter().all(|name| metric(&metrics, name, &[]) == 0.0);
+            let mut empty = true;
+            for address in &ingest {
+                let (_, metrics) = node::get(*address, "/metrics")?;
+                let waiting =
+                    ["weir_ingest_log_records", "weir_backlog_origins", "weir_commit_queue_entries"];
+                empty &= waiting.iter().all(|name| metric(&metrics, name, &[]) == 0.0);
+            }
             // Twice: what has just left the log may not be in the backlog yet.
             let before = std::mem::replace(&mut empty_before, empty);
             Ok((empty && before).then_some(()))
@@ -93,6 +103,19 @@ impl Cluster {
     /// Processor time that each node has used since its start, by role.
     pub(super) fn cpu(&self) -> anyhow::Result<Vec<(&'static str, Duration)>> {
         self.0.iter().map(|member| Ok((member.role, usage::cpu(member.node.process.id())?))).collect()
+    }
+
+    /// The first node with this role.
+    pub(super) fn node(&mut self, role: &str) -> anyhow::Result<&mut Node> {
+        let member = self.0.iter_mut().find(|member| member.role == role);
+        Ok(&mut member.with_context(|| format!("no node has the role {role}"))?.node)
+    }
+
+    /// Kills the first node with this role; the others go on.
+    pub(super) fn kill(&mut self, role: &str) -> anyhow::Result<()> {
+        let at = self.0.iter().position(|member| member.role == role);
+        let at = at.with_context(|| format!("no node has the role {role}"))?;
+        self.0.remove(at).node.process.kill()
     }
 
     /// Ends the nodes that have this role alone; the others go on.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+use crate::bench::cluster::Cluster;
 use crate::bench::file_source::wait_for;
 use crate::bench::http::metric;
 use crate::bench::table::Goal;
@@ -19,6 +20,8 @@ const CONNECTIONS: usize = 1000;
 /// Of all connections together, evenly spread.
 const LINES_PER_SECOND: usize = CONNECTIONS;
 const SECONDS: usize = 10;
+/// Long enough that a backlog that grows is seen to.
+const BACKLOG_SECONDS: usize = 30;
 /// Between two looks at the queue.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -29,10 +32,11 @@ impl Figure for Connections {
         "connections"
     }
 
-    fn measure(&self, bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    fn measure(&self, bench: &Bench<'_>) -> anyhow::Result<Vec<Row>> {
         allow_many_files()?;
         let one = trickle(bench, 1)?;
         let many = trickle(bench, CONNECTIONS)?;
+        let waiting = backlog(bench)?;
         let row = |what, value, against, peer, goal| Row {
             figure: "connections",
             what,
@@ -73,6 +77,13 @@ impl Figure for Connections {
                 one.cpu_percent,
                 Goal::AtMost(2.0),
             ),
+            row(
+                "1000 before 2 stores, origins that wait at most",
+                waiting,
+                "a hundredth of the connections",
+                CONNECTIONS as f64 / 100.0,
+                at_most,
+            ),
         ])
     }
 }
@@ -88,7 +99,7 @@ struct Trickled {
 }
 
 /// Sends lines on so many connections in turn, at the same rate however many they are.
-fn trickle(bench: &Bench, connections: usize) -> anyhow::Result<Trickled> {
+fn trickle(bench: &Bench<'_>, connections: usize) -> anyhow::Result<Trickled> {
     let folder = bench.folder(&format!("connections-{connections}"))?;
     let mut node = Node::start(&bench.weir, &folder, free_port(7650)?, "")?;
     let address = node.lines_address("fast")?;
@@ -113,6 +124,37 @@ fn trickle(bench: &Bench, connections: usize) -> anyhow::Result<Trickled> {
     wait_for(&mut node, lines as u64)?;
     node.process.stop()?;
     Ok(trickled)
+}
+
+/// How many origins wait for two stores at most.
+fn backlog(bench: &Bench<'_>) -> anyhow::Result<f64> {
+    let folder = bench.folder("connections-stores")?;
+    let mut cluster = Cluster::start(bench, &folder, &["ingest", "store", "store"], 2)?;
+    let ingest = cluster.address("ingest")?;
+    let address = cluster.node("ingest")?.lines_address("fast")?;
+    let connect = |_| TcpStream::connect(address);
+    let mut streams = (0..CONNECTIONS).map(connect).collect::<Result<Vec<_>, _>>()?;
+    let (sent, done) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let waiting = std::thread::scope(|scope| {
+        let watching = scope.spawn(|| -> anyhow::Result<f64> {
+            let mut most: f64 = 0.0;
+            while !done.load(Ordering::Acquire) {
+                let (_, metrics) = node::get(ingest, "/metrics")?;
+                most = most.max(metric(&metrics, "weir_backlog_origins", &[]));
+                std::thread::sleep(LOOK);
+            }
+            Ok(most)
+        });
+        let sending = send(&mut streams, LINES_PER_SECOND * BACKLOG_SECONDS, &sent);
+        done.store(true, Ordering::Release);
+        let watched = watching.join().ok().context("the watcher has panicked")?;
+        sending.context("send a line")?;
+        watched
+    })?;
+    drop(streams);
+    cluster.until_handed_over()?;
+    cluster.stop()?;
+    Ok(waiting)
 }
 
 /// Sends a line on one connection after the other, each at its time.

@@ -26,7 +26,7 @@ impl Figure for FileSource {
         "file-source"
     }
 
-    fn measure(&self, bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    fn measure(&self, bench: &Bench<'_>) -> anyhow::Result<Vec<Row>> {
         let folder = bench.folder(self.name())?;
         let chunk = text(CHUNK_BYTES);
         let file = folder.join("big.log");

@@ -18,7 +18,7 @@ impl Figure for HttpIngest {
         "http-ingest"
     }
 
-    fn measure(&self, bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    fn measure(&self, bench: &Bench<'_>) -> anyhow::Result<Vec<Row>> {
         let folder = bench.folder(self.name())?;
         let batch = text(BATCH_BYTES);
         // Before and after, since the disk may be shared: its mean is what we could have had.
@@ -41,7 +41,7 @@ impl Figure for HttpIngest {
     }
 }
 
-fn ingest(bench: &Bench, folder: &std::path::Path, batch: &[u8]) -> anyhow::Result<f64> {
+fn ingest(bench: &Bench<'_>, folder: &std::path::Path, batch: &[u8]) -> anyhow::Result<f64> {
     let mut node = Node::start(&bench.weir, folder, free_port(7650)?, "")?;
     let mut client = Client::connect(node.address)?;
     let path = "/api/v1/ingest?topic=bench&durability=stored";

@@ -15,7 +15,7 @@ impl Figure for Idle {
         "idle"
     }
 
-    fn measure(&self, bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    fn measure(&self, bench: &Bench<'_>) -> anyhow::Result<Vec<Row>> {
         let folder = bench.folder(self.name())?;
         let config = file_source("quiet", &folder.join("*.log"));
         let port = free_port(7650)?;

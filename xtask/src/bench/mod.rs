@@ -2,6 +2,7 @@
 //!
 //! Machines differ and are shared; ratios travel, absolute numbers do not.
 
+mod amqp;
 mod cluster;
 mod connections;
 pub(crate) mod corpus;
@@ -15,6 +16,8 @@ mod replicated;
 mod search;
 mod seen;
 mod sink;
+mod spread;
+mod store_killed;
 mod table;
 mod tcp_lines;
 mod transfer;
@@ -41,19 +44,22 @@ trait Figure {
         true
     }
     /// Measures against a fresh node of its own.
-    fn measure(&self, bench: &Bench) -> anyhow::Result<Vec<Row>>;
+    fn measure(&self, bench: &Bench<'_>) -> anyhow::Result<Vec<Row>>;
 }
 
 /// Every figure, in the order of the table.
-const FIGURES: [&dyn Figure; 10] = [
+const FIGURES: [&dyn Figure; 13] = [
     &http_ingest::HttpIngest,
     &tcp_lines::TcpLines,
     &connections::Connections,
     &file_source::FileSource,
+    &amqp::Amqp,
     &idle::Idle,
     &transfer::Transfer,
     &replicated::Replicated,
     &seen::Seen,
+    &store_killed::StoreKilled,
+    &spread::Spread,
     &search::Search,
     &search::SearchLarge,
 ];
@@ -62,7 +68,8 @@ const FIGURES: [&dyn Figure; 10] = [
 const QUICK_SHARE: usize = 16;
 
 /// What every figure needs.
-struct Bench {
+struct Bench<'a> {
+    workspace: &'a Workspace,
     weir: PathBuf,
     scratch: Scratch,
     quick: bool,
@@ -70,7 +77,7 @@ struct Bench {
     peers: args::Peers,
 }
 
-impl Bench {
+impl Bench<'_> {
     /// A new folder for one measurement, on the disk that the figures are about.
     fn folder(&self, name: &str) -> anyhow::Result<PathBuf> {
         let folder = self.scratch.path().join(name);
@@ -101,7 +108,14 @@ pub(crate) fn run(workspace: &Workspace, options: &args::Bench) -> anyhow::Resul
     };
     // Below the target folder, not in /tmp: that may be memory.
     let scratch = Scratch::below(&workspace.root.join("target"), "bench")?;
-    let bench = Bench { weir, scratch, quick: options.quick, gib: options.gib, peers: options.peers.clone() };
+    let bench = Bench {
+        workspace,
+        weir,
+        scratch,
+        quick: options.quick,
+        gib: options.gib,
+        peers: options.peers.clone(),
+    };
     if options.quick {
         eprintln!("bench: a share of the data; the figures show that they work, not what they are");
     }

@@ -26,7 +26,7 @@ impl Figure for Replicated {
         "replicated"
     }
 
-    fn measure(&self, bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    fn measure(&self, bench: &Bench<'_>) -> anyhow::Result<Vec<Row>> {
         let folder = bench.folder(self.name())?;
         let cluster = Cluster::start(bench, &folder, &["ingest", "store", "store"], 2)?;
         let ingest = cluster.address("ingest")?;
@@ -46,7 +46,7 @@ impl Figure for Replicated {
 }
 
 /// The times of batches sent one after the other on one connection, from sending to the answer.
-fn acknowledged(bench: &Bench, ingest: SocketAddr, durability: &str) -> anyhow::Result<Latencies> {
+fn acknowledged(bench: &Bench<'_>, ingest: SocketAddr, durability: &str) -> anyhow::Result<Latencies> {
     let batch = text(BATCH_BYTES);
     let path = format!("/api/v1/ingest?topic=bench&durability={durability}");
     let mut client = Client::connect(ingest)?;

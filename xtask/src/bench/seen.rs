@@ -13,7 +13,7 @@ use crate::bench::table::Goal;
 use crate::bench::{Bench, Figure, Row};
 use crate::node;
 
-const RECORDS: usize = 300;
+pub(super) const RECORDS: usize = 300;
 /// Between two records: so that they come while pieces are sealed and transferred, and between.
 const PAUSE: Duration = Duration::from_millis(30);
 /// Other records that are there already, in MiB, so that there is something to pass over.
@@ -32,7 +32,7 @@ impl Figure for Seen {
         "seen"
     }
 
-    fn measure(&self, bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    fn measure(&self, bench: &Bench<'_>) -> anyhow::Result<Vec<Row>> {
         let folder = bench.folder(self.name())?;
         let mut cluster = Cluster::start(bench, &folder, &["ingest", "store", "query"], 1)?;
         cluster.until_whole()?;
@@ -44,15 +44,7 @@ impl Figure for Seen {
         cluster.until_handed_over()?;
 
         let query = cluster.address("query")?;
-        let (mut seen, mut asked) = (Latencies::default(), Latencies::default());
-        for number in 0..bench.amount(RECORDS) {
-            std::thread::sleep(PAUSE);
-            // Words of their own, of which none is part of another.
-            seen.add(send_and_see(&mut client, query, &format!("needle{number:06}"))?);
-            let absent = Instant::now();
-            ensure!(!finds(query, &format!("absent{number:06}"))?, "a record was found that nobody sent");
-            asked.add(absent.elapsed());
-        }
+        let (seen, asked) = times(cluster.address("ingest")?, query, bench.amount(RECORDS))?;
         cluster.stop()?;
         let row = |what, value, against, peer, goal| Row { figure: "seen", what, value, against, peer, goal };
         Ok(vec![
@@ -67,6 +59,25 @@ impl Figure for Seen {
             ),
         ])
     }
+}
+
+/// How long so many records took from their sender to a reader, and queries for as many that nobody has sent.
+pub(super) fn times(
+    ingest: SocketAddr,
+    query: SocketAddr,
+    records: usize,
+) -> anyhow::Result<(Latencies, Latencies)> {
+    let mut client = Client::connect(ingest)?;
+    let (mut seen, mut asked) = (Latencies::default(), Latencies::default());
+    for number in 0..records {
+        std::thread::sleep(PAUSE);
+        // Words of their own, of which none is part of another.
+        seen.add(send_and_see(&mut client, query, &format!("needle{number:06}"))?);
+        let absent = Instant::now();
+        ensure!(!finds(query, &format!("absent{number:06}"))?, "a record was found that nobody sent");
+        asked.add(absent.elapsed());
+    }
+    Ok((seen, asked))
 }
 
 /// From sending a record with this word until an answer of the query node holds it. The query node is asked again

@@ -29,7 +29,7 @@ impl Figure for TcpLines {
         "tcp-lines"
     }
 
-    fn measure(&self, bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    fn measure(&self, bench: &Bench<'_>) -> anyhow::Result<Vec<Row>> {
         let folder = bench.folder(self.name())?;
         let lines = lines();
         let peer = disk::synced_writes(&folder, &lines, bench.amount(BATCHES / 2))?;
@@ -62,7 +62,7 @@ pub(super) fn line(number: usize) -> Vec<u8> {
 }
 
 /// Records per second from the first byte sent until the last record can be found.
-fn stored(bench: &Bench, port: &str, lines: &[u8]) -> anyhow::Result<f64> {
+fn stored(bench: &Bench<'_>, port: &str, lines: &[u8]) -> anyhow::Result<f64> {
     let folder = bench.folder(&format!("tcp-lines-{port}"))?;
     let mut node = Node::start(&bench.weir, &folder, free_port(7650)?, "")?;
     let address = node.lines_address(port)?;

@@ -30,7 +30,7 @@ impl Figure for Transfer {
         "transfer"
     }
 
-    fn measure(&self, bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    fn measure(&self, bench: &Bench<'_>) -> anyhow::Result<Vec<Row>> {
         let batches: Vec<Vec<u8>> = (0..BATCHES_DIFFERENT as u64)
             .map(|index| text_after(index * BATCH_LINES_MAX, BATCH_BYTES))
             .collect();

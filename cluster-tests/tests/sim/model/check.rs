@@ -144,7 +144,7 @@ fn plan_of(ask: &Ask, mutant: Mutant) -> Plan {
         _ => ask.to,
     };
     let matcher = Matcher::compile(&expr).unwrap_or_else(|error| panic!("{error}: {expr}"));
-    Plan { matcher, from: ask.from, to, limit: ask.limit, order: ask.order, whole: false }
+    Plan { matcher, from: ask.from, to, limit: ask.limit, order: ask.order, whole: false, stages: None }
 }
 
 fn buckets_of(ask: &Ask, mutant: Mutant) -> Buckets {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use weir_segment::{OriginName, RecordDigest, Unit, Verifier};
 use weir_storage::disk::Disk;
 use weir_storage::disk::sim::SimDisk;
-use weir_storage::store::Change;
+use weir_storage::store::{Change, Expected};
 use weir_storage::{SegmentFile, Store, StoreRecovery};
 
 use super::pool::{CLASSES, pool};
@@ -40,6 +40,14 @@ impl Oracle {
     pub(crate) fn keep(&mut self, store: &Store) {
         for class in CLASSES {
             self.kept.insert(class, store.expired_before(class));
+        }
+    }
+
+    /// Notes that origins of a unit were let go of.
+    pub(crate) fn let_go(&mut self, unit: &Unit, is_gone: impl Fn(OriginName) -> bool) {
+        for (confirmed, offered) in self.confirmed.iter_mut().zip(pool()) {
+            let Expected { unit: of, name, .. } = &offered.expected;
+            *confirmed &= of != unit || !is_gone(*name);
         }
     }
 

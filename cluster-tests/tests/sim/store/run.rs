@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use weir_replication::OriginSet;
 use weir_storage::disk::Disk;
 use weir_storage::disk::sim::prng::Prng;
 use weir_storage::disk::sim::{Counters, Faults, SimDisk};
@@ -37,6 +38,7 @@ pub(crate) struct Seen {
     pub(crate) no_room: u64,
     pub(crate) cut_out: u64,
     pub(crate) expired: u64,
+    pub(crate) dropped: u64,
     pub(crate) poisoned: u64,
     pub(crate) restarts: u64,
     pub(crate) cuts_in_recovery: u64,
@@ -68,6 +70,7 @@ impl Seen {
         self.no_room += other.no_room;
         self.cut_out += other.cut_out;
         self.expired += other.expired;
+        self.dropped += other.dropped;
         self.poisoned += other.poisoned;
         self.restarts += other.restarts;
         self.cuts_in_recovery += other.cuts_in_recovery;
@@ -181,6 +184,7 @@ impl Run {
                     self.disk.set_capacity(some.then(|| self.disk.used_bytes() + room));
                 }
                 2 => self.cut_out(store)?,
+                6 => self.let_go(store, was_poisoned)?,
                 3..6 => self.compact(store)?,
                 _ => self.accept(store, was_poisoned)?,
             }
@@ -332,6 +336,27 @@ impl Run {
         if self.disk.counters().full > full {
             self.oracle.forgive(store);
         }
+        Ok(())
+    }
+
+    /// Lets go of some origins of a unit, as if other stores had them.
+    fn let_go(&mut self, store: &Store, was_poisoned: bool) -> Result<(), String> {
+        let holdings = store.holdings();
+        if holdings.is_empty() {
+            return Ok(());
+        }
+        let unit = holdings[self.prng.below(holdings.len() as u64) as usize].unit.clone();
+        let is_all = self.prng.once_in(2);
+        let held = holdings.iter().filter(|held| held.unit == unit);
+        let names: OriginSet =
+            held.filter(|_| is_all || self.prng.once_in(2)).map(|held| held.origin.name).collect();
+        match store.drop_origins(&unit, &names) {
+            Ok(_) if was_poisoned => return Err("let go after a failed sync".to_owned()),
+            Ok(dropped) => self.seen.dropped += dropped.segments,
+            Err(_) => {}
+        }
+        // Those that are served no more may be back after a cut, or not.
+        self.oracle.let_go(&unit, |name| names.contains(name) && store.find(&unit, name).is_none());
         Ok(())
     }
 

@@ -13,14 +13,18 @@ use std::str::FromStr;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use weir_query::{Context, Expr, Order, Rows, Stats};
+use weir_query::{Context, Expr, Order, Rows, Stage, Stats};
 use weir_record::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use weir_record::lines::Group;
 use weir_record::{Batch, RecordId, Stream};
 
+use crate::client::PeerClient;
 pub use crate::error::{ApiError, ErrorKind};
 use crate::oklog::Oklog;
-pub use crate::wire::{ClusterAnswer, InstanceInfo, MemberInfo, PluginInfo, StreamInfo, StreamsAnswer};
+use crate::wire::peer::Job;
+pub use crate::wire::{
+    ClusterAnswer, InstanceInfo, JobAnswer, MemberInfo, PluginInfo, StreamInfo, StreamsAnswer, WorkInfo,
+};
 pub use histogram::{HistogramAnswer, HistogramRequest};
 pub use peer::PeerBackend;
 pub use tail::{TailAnswer, TailEvent, TailRequest};
@@ -33,6 +37,12 @@ pub trait Backend: Send + Sync + 'static {
     /// Starts a query. Errors that are known before the first row come here, later ones through
     /// [`QueryAnswer::done`].
     fn query(&self, request: QueryRequest) -> BoxFuture<'_, Result<QueryAnswer, ApiError>>;
+
+    /// The nodes that answer questions about the records of all nodes where this one does not, in the order in which they
+    /// are tried; `None` where it does.
+    fn passes_on(&self) -> Option<Vec<PeerClient>> {
+        None
+    }
 
     /// Starts to hand over live records. Errors come here only: what happens later is an event.
     fn tail(&self, request: TailRequest) -> BoxFuture<'_, Result<TailAnswer, ApiError>>;
@@ -85,6 +95,10 @@ pub trait Cluster: Send + Sync + 'static {
     /// Has a member forgotten that will not come back: `member` is its id, or the URL of its API. `force` does so although
     /// it answers. Gives the id.
     fn forget(&self, member: &str, force: bool) -> Result<u64, ApiError>;
+
+    /// Has a member, named as above, or every store, do what an operator wants. Refused when the one member cannot be
+    /// told; of several, the answer says who could not.
+    fn job<'a>(&'a self, job: Job, member: Option<&'a str>) -> BoxFuture<'a, Result<JobAnswer, ApiError>>;
 }
 
 /// How far records must have come before they are acknowledged.
@@ -218,6 +232,8 @@ pub struct QueryRequest {
     pub text: String,
     /// What it means.
     pub expr: Expr,
+    /// What matching records go through.
+    pub stages: Vec<Stage>,
     /// The lowest id asked for.
     pub from: RecordId,
     /// The lowest id no longer asked for.

@@ -7,6 +7,7 @@
 mod base;
 mod error;
 mod events;
+mod oklog;
 mod peer;
 mod query;
 mod tail;
@@ -31,11 +32,14 @@ use crate::backend::Durability;
 use crate::error::{ErrorBody, ErrorEnvelope};
 use crate::params;
 use crate::wire::{
-    ClusterAnswer, ForgetAnswer, HistogramBody, IngestAnswer, PluginInfo, PluginsAnswer, StreamsAnswer, batch,
+    ClusterAnswer, ForgetAnswer, HistogramBody, IngestAnswer, JobAnswer, PluginInfo, PluginsAnswer,
+    StreamsAnswer, batch,
 };
 use base::Base;
 
 pub use error::ClientError;
+pub use oklog::OklogIngester;
+pub(crate) use peer::PassedOn;
 pub use peer::{OriginBody, PeerClient, SearchBody, TailBody as PeerTailBody};
 pub use query::{QueryBody, QueryEnd, QueryParams};
 pub use tail::{TailBody, TailItem};
@@ -231,6 +235,28 @@ impl Client {
         self.json(answer).await
     }
 
+    /// Has a member emptied, named by its id or by the URL of its API; with `cancel` no more.
+    pub async fn drain(&self, member: &str, cancel: bool) -> Result<JobAnswer, ClientError> {
+        let mut path = "/api/v1/cluster/drain?node=".to_owned();
+        params::encode(&mut path, member);
+        path.push_str(if cancel { "&cancel=true" } else { "" });
+        let answer = self.send(Method::POST, &path, [], Bytes::new()).await?;
+        self.json(answer).await
+    }
+
+    /// Has all stores make now the copies that are lacking.
+    pub async fn repair(&self) -> Result<JobAnswer, ClientError> {
+        let answer = self.send(Method::POST, "/api/v1/cluster/repair", [], Bytes::new()).await?;
+        self.json(answer).await
+    }
+
+    /// Has all stores take and give what belongs to them and to others; with `cancel` no more.
+    pub async fn rebalance(&self, cancel: bool) -> Result<JobAnswer, ClientError> {
+        let path = if cancel { "/api/v1/cluster/rebalance?cancel=true" } else { "/api/v1/cluster/rebalance" };
+        let answer = self.send(Method::POST, path, [], Bytes::new()).await?;
+        self.json(answer).await
+    }
+
     /// `Ok` when the node takes requests.
     pub async fn ready(&self) -> Result<(), ClientError> {
         let answer = self.send(Method::GET, "/-/ready", [], Bytes::new()).await?;
@@ -278,7 +304,10 @@ impl Client {
             // Not a node: a proxy, or another server on that port.
             Err(_) => ErrorBody {
                 code: "no_envelope".into(),
-                message: format!("answered {status} without saying why"),
+                message: match first_line(&bytes) {
+                    Some(line) => format!("it says {line:?}"),
+                    None => "it does not say why".to_owned(),
+                },
                 hint: Some("check that the URL is that of a weir node".into()),
                 column: None,
             },
@@ -312,6 +341,12 @@ impl Client {
     fn protocol(&self, reason: &impl ToString) -> ClientError {
         ClientError::Protocol { url: self.url().into(), reason: reason.to_string() }
     }
+}
+
+/// The first line of a text, cut where it is long.
+fn first_line(text: &[u8]) -> Option<String> {
+    let line = String::from_utf8_lossy(text).lines().next()?.trim().chars().take(200).collect::<String>();
+    (!line.is_empty()).then_some(line)
 }
 
 /// A path and those parameters that have a value.

@@ -8,6 +8,7 @@ mod ingest;
 mod node;
 mod oklog;
 mod page;
+mod pass_on;
 mod query;
 mod tail;
 
@@ -74,38 +75,63 @@ enum BodySize {
 struct Route {
     path: &'static str,
     body: BodySize,
+    /// It is about the records of all nodes: one that does not know what they hold passes it on.
+    is_of_all: bool,
     methods: &'static [(Method, Handler)],
 }
 
 const fn route(path: &'static str, methods: &'static [(Method, Handler)]) -> Route {
-    Route { path, body: BodySize::Small, methods }
+    Route { path, body: BodySize::Small, is_of_all: false, methods }
+}
+
+const fn of_all(path: &'static str, methods: &'static [(Method, Handler)]) -> Route {
+    Route { path, body: BodySize::Small, is_of_all: true, methods }
 }
 
 const fn node(path: &'static str, methods: &'static [(Method, Handler)]) -> Route {
-    Route { path, body: BodySize::Node, methods }
+    Route { path, body: BodySize::Node, is_of_all: false, methods }
 }
 
 static ROUTES: &[Route] = &[
     Route {
         path: "/api/v1/ingest",
         body: BodySize::Records,
+        is_of_all: false,
         methods: &[(Method::POST, |shared, request| Box::pin(ingest::post(shared, request)))],
     },
-    route(
+    of_all(
         "/api/v1/query",
         &[
             (Method::GET, |shared, request| Box::pin(query::get(shared, request))),
             (Method::POST, |shared, request| Box::pin(query::post(shared, request))),
         ],
     ),
-    route("/api/v1/histogram", &[(Method::GET, |shared, request| Box::pin(histogram::get(shared, request)))]),
+    of_all(
+        "/api/v1/histogram",
+        &[(Method::GET, |shared, request| Box::pin(histogram::get(shared, request)))],
+    ),
     route("/api/v1/tail", &[(Method::GET, |shared, request| Box::pin(tail::get(shared, request)))]),
-    route("/api/v1/streams", &[(Method::GET, |shared, request| Box::pin(catalog::streams(shared, request)))]),
+    of_all(
+        "/api/v1/streams",
+        &[(Method::GET, |shared, request| Box::pin(catalog::streams(shared, request)))],
+    ),
     route("/api/v1/plugins", &[(Method::GET, |shared, request| Box::pin(catalog::plugins(shared, request)))]),
     route("/api/v1/cluster", &[(Method::GET, |shared, request| done(cluster::members(&shared, &request)))]),
     route(
         "/api/v1/cluster/forget",
         &[(Method::POST, |shared, request| done(cluster::forget(&shared, &request)))],
+    ),
+    route(
+        "/api/v1/cluster/drain",
+        &[(Method::POST, |shared, request| Box::pin(cluster::drain(shared, request)))],
+    ),
+    route(
+        "/api/v1/cluster/repair",
+        &[(Method::POST, |shared, request| Box::pin(cluster::repair(shared, request)))],
+    ),
+    route(
+        "/api/v1/cluster/rebalance",
+        &[(Method::POST, |shared, request| Box::pin(cluster::rebalance(shared, request)))],
     ),
     node(
         "/api/v1/node/streams",
@@ -116,11 +142,14 @@ static ROUTES: &[Route] = &[
         "/api/v1/node/changes",
         &[(Method::POST, |shared, request| Box::pin(node::changes(shared, request)))],
     ),
+    node("/api/v1/node/names", &[(Method::POST, |shared, request| Box::pin(node::names(shared, request)))]),
     node("/api/v1/node/origin", &[(Method::GET, |shared, request| Box::pin(node::origin(shared, request)))]),
     node(
         "/api/v1/node/confirm",
         &[(Method::POST, |shared, request| Box::pin(node::confirm(shared, request)))],
     ),
+    node("/api/v1/node/holds", &[(Method::POST, |shared, request| Box::pin(node::holds(shared, request)))]),
+    node("/api/v1/node/job", &[(Method::POST, |shared, request| Box::pin(node::job(shared, request)))]),
     node("/api/v1/node/failed", &[(Method::POST, |shared, request| Box::pin(node::failed(shared, request)))]),
     node("/api/v1/node/plan", &[(Method::POST, |shared, request| Box::pin(node::plan(shared, request)))]),
     node("/api/v1/node/search", &[(Method::POST, |shared, request| Box::pin(node::search(shared, request)))]),
@@ -188,9 +217,11 @@ impl Route {
             BodySize::Node => limits::NODE_REQUEST_BYTES_MAX,
         };
         let checked = same_origin(head).and_then(|()| server::check_length(&head.headers, body_bytes_max));
-        let answered = match checked {
-            Ok(()) => handler(shared, request).await,
-            Err(error) => Err(error),
+        let others = self.is_of_all.then(|| shared.backend.passes_on()).flatten();
+        let answered = match (checked, others) {
+            (Ok(()), Some(others)) => pass_on::pass_on(&shared, &others, request).await,
+            (Ok(()), None) => handler(shared, request).await,
+            (Err(error), _) => Err(error),
         };
         answered.unwrap_or_else(|error| {
             // Only a defect is news: a node that is full, busy or stopping says so once, not at every request.

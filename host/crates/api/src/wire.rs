@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use cluster::{ClusterAnswer, ForgetAnswer, MemberInfo};
+pub use cluster::{ClusterAnswer, ForgetAnswer, JobAnswer, MemberInfo, WorkInfo};
 pub use explain::{ExplainLine, QueryExplained, TermExplained};
 pub use histogram::{Bucket, HistogramBody};
 pub(crate) use stats::to_ascii_json;

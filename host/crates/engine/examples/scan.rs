@@ -181,7 +181,15 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn plan(query: &str) -> Result<Plan, Box<dyn Error>> {
     let matcher = Matcher::compile(&parse(query)?)?;
-    Ok(Plan { matcher, from: RecordId::MIN, to: RecordId::MAX, limit: None, order: Order::Asc, whole: false })
+    Ok(Plan {
+        matcher,
+        from: RecordId::MIN,
+        to: RecordId::MAX,
+        limit: None,
+        order: Order::Asc,
+        whole: false,
+        stages: None,
+    })
 }
 
 fn measure(dir: &Path) -> Result<(), Box<dyn Error>> {

@@ -42,6 +42,7 @@ impl Engine {
                     limit: Some(count as u64),
                     order,
                     whole: false,
+                    stages: None,
                 };
                 let answer = self.run_over(&plan, over, cancel, &mut |rows| {
                     let flow = sink(rows);

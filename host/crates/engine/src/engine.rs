@@ -13,13 +13,14 @@ use weir_storage::Snapshot;
 
 use crate::budget::Budget;
 use crate::cancel::Cancel;
-use crate::count::{count, count_rest, suspects};
+use crate::count::{count, count_rest, pass, pass_rest, suspects};
 use crate::damaged::Damaged;
 use crate::ledger::{Answer, Ledger};
 use crate::piece::Piece;
 use crate::pool::Pool;
 use crate::query::{Mode, Over, Query};
 use crate::searchable::{Searchable, Share};
+use crate::stages::{StageFailure, Stages};
 
 /// How an engine is set up.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +54,8 @@ pub struct Plan {
     /// Whether damage in a segment ends the query with [`EngineError::Damaged`], behind the rows that come before
     /// it: somebody else may have what was lost. Else the query goes on without.
     pub whole: bool,
+    /// What matching records go through before they count as found.
+    pub stages: Option<Arc<dyn Stages>>,
 }
 
 impl Plan {
@@ -95,6 +98,9 @@ pub enum EngineError {
     /// A segment has lost records, and the plan asks for all or none. What was sent before is right.
     #[error("{} cannot be read: {}", .0.file.path().display(), .0.why)]
     Damaged(Box<Damaged>),
+    /// A stage has failed: without it there is no right answer.
+    #[error("{0}")]
+    Stage(#[from] StageFailure),
     /// A bug: report it. The query is lost, nothing else is.
     #[error("a worker of the query engine failed: {0}")]
     Worker(String),
@@ -203,7 +209,7 @@ impl Engine {
         cancel: &Cancel,
         sink: &mut dyn FnMut(Rows) -> ControlFlow<()>,
     ) -> Result<Answer, EngineError> {
-        suspects(self, plan, over, cancel, sink)
+        suspects(self, plan, over, cancel, Mode::Prints(sink))
     }
 
     /// [`Engine::histogram_over`] of what is left: without what is flagged, and without the records `known`,
@@ -220,6 +226,39 @@ impl Engine {
         let mut histogram = Histogram::new(buckets);
         let answer = count_rest(self, plan, over, known, cancel, &mut histogram)?;
         Ok((histogram, answer))
+    }
+
+    /// Gives the plan's stages everything that matches, each record once and in no order, and keeps nothing of what they
+    /// keep: for stages that sum up. What it relies on is said at [`Engine::count_over`]. Nothing when there is no stage.
+    pub fn pass_over(
+        &self,
+        plan: &Plan,
+        over: &[Searchable],
+        cancel: &Cancel,
+    ) -> Result<Answer, EngineError> {
+        pass(self, plan, over, cancel)
+    }
+
+    /// [`Engine::pass_over`] of what is left, see [`Engine::histogram_of_rest`].
+    pub fn pass_rest(
+        &self,
+        plan: &Plan,
+        over: &[Searchable],
+        known: Vec<(RecordId, Fingerprint)>,
+        cancel: &Cancel,
+    ) -> Result<Answer, EngineError> {
+        pass_rest(self, plan, over, known, cancel)
+    }
+
+    /// The rows of which [`Engine::suspects_over`] gives the fingerprints.
+    pub fn suspect_rows_over(
+        &self,
+        plan: &Plan,
+        over: &[Searchable],
+        cancel: &Cancel,
+        sink: &mut dyn FnMut(Rows) -> ControlFlow<()>,
+    ) -> Result<Answer, EngineError> {
+        suspects(self, plan, over, cancel, Mode::Rows(sink))
     }
 
     fn send(

@@ -12,6 +12,7 @@ use weir_segment::Level;
 
 use crate::collector::{Bounds, Collected, Collector, TooLarge};
 use crate::damaged::Damaged;
+use crate::stages::{StageFailure, Staged, Stages};
 use crate::suspects::SharedSuspects;
 
 /// What is kept of the records that match.
@@ -45,6 +46,27 @@ pub(crate) struct Note {
     pub(crate) damaged: Option<Damaged>,
 }
 
+/// Why a scan came to nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Halt {
+    /// Rows with one id do not fit the memory.
+    TooLarge,
+    /// A stage failed.
+    Stage(StageFailure),
+}
+
+impl From<TooLarge> for Halt {
+    fn from(_: TooLarge) -> Halt {
+        Halt::TooLarge
+    }
+}
+
+impl From<StageFailure> for Halt {
+    fn from(failure: StageFailure) -> Halt {
+        Halt::Stage(failure)
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Findings {
     // The first and the last key that was asked for, whatever the collector has room for.
@@ -54,6 +76,8 @@ pub(crate) struct Findings {
     collector: Collector,
     keep: Keep,
     tally: Option<Tally>,
+    // Records that match and wait for the stages, if there are any.
+    staged: Option<Staged>,
     // Suspects among the ids of what is being read.
     among: Range<usize>,
     /// Sums over what was read. `records_matched` are those that were counted.
@@ -76,7 +100,13 @@ pub(crate) struct Spent {
 
 impl Findings {
     /// Of a scan over records with ids from `low` to `high` at most.
-    pub(crate) fn new(first: u128, bounds: Bounds, keep: Keep, low: RecordId, high: RecordId) -> Findings {
+    pub(crate) fn new(
+        first: u128,
+        bounds: Bounds,
+        keep: Keep,
+        (low, high): (RecordId, RecordId),
+        stages: Option<Arc<dyn Stages>>,
+    ) -> Findings {
         let tally = match &keep {
             Keep::Count(_, Some(buckets)) => Some(Tally::new(*buckets, low, high)),
             Keep::Count(_, None) | Keep::Rows | Keep::Prints => None,
@@ -88,6 +118,7 @@ impl Findings {
             collector: Collector::new(bounds),
             keep,
             tally,
+            staged: stages.map(Staged::new),
             among: 0..0,
             stats: Stats::default(),
             notes: Vec::new(),
@@ -98,7 +129,7 @@ impl Findings {
 
     /// See [`Collector::expect`].
     pub(crate) fn expect(&mut self, records: usize, payload_bytes: usize) {
-        if matches!(self.keep, Keep::Rows) {
+        if matches!(self.keep, Keep::Rows) && self.staged.is_none() {
             self.collector.expect(records, payload_bytes);
         }
     }
@@ -132,6 +163,11 @@ impl Findings {
         matches!(self.keep, Keep::Count(..))
     }
 
+    /// Whether records may be counted without a look at their payloads.
+    pub(crate) fn may_count_unseen(&self) -> bool {
+        self.is_counting() && self.staged.is_none()
+    }
+
     /// Prepares for records with ids from `low` to `high`: whether suspects are among them.
     pub(crate) fn look_at(&mut self, low: RecordId, high: RecordId) -> bool {
         if let Keep::Count(suspects, _) = &self.keep {
@@ -146,26 +182,56 @@ impl Findings {
         id: RecordId,
         (number, stream): (u32, &Arc<Stream>),
         payload: &[u8],
-    ) -> Result<(), TooLarge> {
+    ) -> Result<(), Halt> {
         let key = self.order.key(id);
-        if key < self.first || key > self.last {
+        // Most rows of a large answer to a small limit end here: nothing is made of those.
+        if key < self.first || key > self.last || key > self.collector.last() {
             return Ok(());
         }
+        if let Keep::Count(suspects, _) = &self.keep
+            && !self.among.is_empty()
+            && suspects.have(&self.among, id, payload)
+        {
+            return Ok(());
+        }
+        let Some(staged) = &mut self.staged else {
+            return Ok(self.keep_one(id, (number, stream), payload, payload)?);
+        };
+        staged.push(id, number, stream, payload);
+        if staged.is_full() { self.run_stages() } else { Ok(()) }
+    }
+
+    /// Sends what waits through the stages.
+    fn run_stages(&mut self) -> Result<(), Halt> {
+        let Some(mut staged) = self.staged.take_if(|staged| !staged.is_empty()) else { return Ok(()) };
+        let mut outcome = Ok(());
+        let Staged { stages, rows, numbers, .. } = &staged;
+        let ran = stages.run(rows, &mut |row, payload| {
+            let Some(found) = rows.get(row).filter(|_| outcome.is_ok()) else { return };
+            outcome = self.keep_one(found.id, (numbers[row], found.stream), found.payload, payload);
+        });
+        staged.clear();
+        self.staged = Some(staged);
+        ran?;
+        Ok(outcome?)
+    }
+
+    /// Keeps of a record what is to be kept: `found` is what it was when it was found, `payload` what it is now. Copies
+    /// are told by what was found, and so are levels.
+    fn keep_one(
+        &mut self,
+        id: RecordId,
+        (number, stream): (u32, &Arc<Stream>),
+        found: &[u8],
+        payload: &[u8],
+    ) -> Result<(), TooLarge> {
         match &self.keep {
             Keep::Rows => self.collector.push(id, number, stream, payload),
-            Keep::Prints => {
-                // Most rows of a large answer to a small limit end here: no hash is made for those.
-                if key > self.collector.last() {
-                    return Ok(());
-                }
-                self.collector.push(id, number, stream, fingerprint(payload).as_bytes())
-            }
-            Keep::Count(suspects, _) => {
-                if self.among.is_empty() || !suspects.have(&self.among, id, payload) {
-                    self.stats.records_matched += 1;
-                    if let Some(tally) = &mut self.tally {
-                        tally.add(id, Level::of(payload) as usize, 1);
-                    }
+            Keep::Prints => self.collector.push(id, number, stream, fingerprint(found).as_bytes()),
+            Keep::Count(..) => {
+                self.stats.records_matched += 1;
+                if let Some(tally) = &mut self.tally {
+                    tally.add(id, Level::of(found) as usize, 1);
                 }
                 Ok(())
             }
@@ -220,9 +286,11 @@ impl Findings {
         self.stats.bytes_pruned += payload_bytes;
     }
 
-    /// Finds the last row of interest; see [`Collector::tighten`].
-    pub(crate) fn tighten(&mut self) -> Result<(), TooLarge> {
-        self.collector.tighten()
+    /// After a part of the scan: nothing waits for the stages any more, and the last row of interest is found; see
+    /// [`Collector::tighten`].
+    pub(crate) fn settle(&mut self) -> Result<(), Halt> {
+        self.run_stages()?;
+        Ok(self.collector.tighten()?)
     }
 
     /// The rows in order, and the tally.
@@ -255,7 +323,7 @@ impl Tally {
 }
 
 /// See [`Fingerprint`].
-pub(crate) fn fingerprint(payload: &[u8]) -> Fingerprint {
+pub fn fingerprint(payload: &[u8]) -> Fingerprint {
     let mut digest = [0; 16];
     digest.copy_from_slice(&Sha256::digest(payload).as_slice()[..16]);
     Fingerprint::new(digest, Level::of(payload) as usize)

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use weir_query::Stats;
 
 use crate::cancel::Cancel;
-use crate::collector::{Collected, TooLarge};
-use crate::findings::{Findings, Note, Spent, Tally};
+use crate::collector::Collected;
+use crate::findings::{Findings, Halt, Note, Spent, Tally};
 use crate::pool::Job;
 use crate::query::Event;
+use crate::stages::StageFailure;
 use crate::workspace::Workspace;
 
 /// A search of one item, a part of it per step.
@@ -23,7 +24,7 @@ pub(crate) trait Scan: Send {
         found: &mut Findings,
         stop: &AtomicBool,
         work: &mut Workspace,
-    ) -> Result<bool, TooLarge>;
+    ) -> Result<bool, Halt>;
 }
 
 /// The outcome of a scan.
@@ -54,7 +55,7 @@ impl Scanned {
         stats.stages.decode_us = micros(decoding);
         stats.stages.match_us = micros(busy.saturating_sub(filtering + decoding));
         let (notes, touched) = (std::mem::take(&mut found.notes), found.touched);
-        let outcome = outcome.and_then(|()| found.finish().map_err(|TooLarge| Failure::TooLarge));
+        let outcome = outcome.and_then(|()| found.finish().map_err(|_| Failure::TooLarge));
         Scanned { ticket, outcome, stats, notes, touched }
     }
 }
@@ -63,6 +64,8 @@ impl Scanned {
 pub(crate) enum Failure {
     /// The rows of one id do not fit the memory.
     TooLarge,
+    /// A stage failed.
+    Stage(StageFailure),
     /// A bug: a worker panicked, with this message.
     Panicked(String),
 }
@@ -112,7 +115,8 @@ impl<S: Scan + 'static> Job for ScanJob<S> {
         match more {
             Ok(Ok(true)) => return Some(self),
             Ok(Ok(false)) => self.finish(Ok(())),
-            Ok(Err(TooLarge)) => self.finish(Err(Failure::TooLarge)),
+            Ok(Err(Halt::TooLarge)) => self.finish(Err(Failure::TooLarge)),
+            Ok(Err(Halt::Stage(failure))) => self.finish(Err(Failure::Stage(failure))),
             Err(panic) => {
                 let text = panic.downcast_ref::<&str>().map(ToString::to_string);
                 let text = text.or_else(|| panic.downcast_ref::<String>().cloned());

@@ -10,6 +10,8 @@
 //! what overlaps in time. A piece that finds more rows than its share of the memory keeps the first ones
 //! and is searched again from there when their turn comes.
 //!
+//! A plan may have [`Stages`]: matching records go through them, in the workers, before they count as found.
+//!
 //! What cannot be read is passed over, counted and named in the statistics: damage makes an answer
 //! incomplete, never a failure.
 //!
@@ -40,12 +42,15 @@ mod pool;
 mod query;
 mod searchable;
 mod selection;
+mod stages;
 mod suspects;
 mod workspace;
 
 pub use cancel::Cancel;
 pub use damaged::{Damaged, DamagedPart};
 pub use engine::{Engine, EngineError, EngineOptions, Plan, pieces};
+pub use findings::fingerprint;
 pub use ledger::Answer;
 pub use piece::{BatchSummary, Piece, Unreadable, Views};
 pub use searchable::{Searchable, SegmentPiece};
+pub use stages::{StageFailure, Stages};

@@ -9,8 +9,7 @@ use weir_query::{Fingerprint, Missing};
 use weir_record::limits::QUERY_PORTION_BYTES;
 use weir_record::{BatchView, IdRun, RecordId};
 
-use crate::collector::TooLarge;
-use crate::findings::{Findings, Note, fingerprint};
+use crate::findings::{Findings, Halt, Note, fingerprint};
 use crate::job::Scan;
 use crate::matchers::PieceMatchers;
 use crate::piece::{Piece, Unreadable};
@@ -110,7 +109,7 @@ impl LogScan {
         view: &BatchView<'_>,
         found: &mut Findings,
         stop: &AtomicBool,
-    ) -> Result<(), TooLarge> {
+    ) -> Result<(), Halt> {
         let batch = self.piece.batch(place);
         let number = batch.stream;
         let Some(Some(matcher)) = self.matchers.get(number as usize) else { return Ok(()) };
@@ -158,7 +157,7 @@ impl Scan for LogScan {
         found: &mut Findings,
         stop: &AtomicBool,
         work: &mut Workspace,
-    ) -> Result<bool, TooLarge> {
+    ) -> Result<bool, Halt> {
         let Some(portion) = self.portion(found) else { return Ok(false) };
         let mut outcome = Ok(());
         let (reading, mut searched) = (Instant::now(), Duration::ZERO);
@@ -176,7 +175,7 @@ impl Scan for LogScan {
         });
         found.spent.decoding += reading.elapsed().saturating_sub(searched);
         outcome?;
-        found.tighten()?;
+        found.settle()?;
         Ok(true)
     }
 }

@@ -11,9 +11,8 @@ use std::time::Instant;
 use weir_query::{Missing, Order, StreamMatcher};
 use weir_segment::{BlockEntry, Columns, LeafSet};
 
-use crate::collector::TooLarge;
 use crate::damaged::{Damaged, DamagedPart};
-use crate::findings::{Findings, Note};
+use crate::findings::{Findings, Halt, Note};
 use crate::item::Item;
 use crate::job::Scan;
 use crate::matchers::SegmentMatchers;
@@ -147,11 +146,11 @@ impl PartScan {
         found: &mut Findings,
         stop: &AtomicBool,
         work: &mut Workspace,
-    ) -> Result<(), TooLarge> {
+    ) -> Result<(), Halt> {
         let file = self.segment.file();
         let entry = self.entry(index);
         let suspects = found.look_at(entry.low, entry.high);
-        let countable = found.is_counting() && !suspects;
+        let countable = found.may_count_unseen() && !suspects;
         if countable && self.is_whole(&entry, found) && self.matchers.match_all() {
             let (low, high) = (entry.low, entry.high);
             let levels = entry.levels.map(|levels| levels.map(u64::from));
@@ -236,7 +235,7 @@ impl PartScan {
         found: &mut Findings,
         stop: &AtomicBool,
         work: &mut Workspace,
-    ) -> Result<Lines, TooLarge> {
+    ) -> Result<Lines, Halt> {
         let file = self.segment.file();
         let entry = self.entry(index);
         let decoding = Instant::now();
@@ -257,7 +256,9 @@ impl PartScan {
         let matched = work.hits.len() as u64;
         let suspects = found.look_at(entry.low, entry.high);
         if matched == 0
-            || found.is_counting() && !suspects && found.count_unseen(entry.low, entry.high, matched, None)
+            || found.may_count_unseen()
+                && !suspects
+                && found.count_unseen(entry.low, entry.high, matched, None)
         {
             return Ok(Lines::Searched);
         }
@@ -349,7 +350,7 @@ impl PartScan {
     }
 
     /// Searches the block that was decoded.
-    fn search(&self, found: &mut Findings, stop: &AtomicBool, work: &mut Workspace) -> Result<(), TooLarge> {
+    fn search(&self, found: &mut Findings, stop: &AtomicBool, work: &mut Workspace) -> Result<(), Halt> {
         let block = std::mem::take(&mut work.block);
         let columns = block.columns();
         self.select(columns, found, work);
@@ -423,10 +424,10 @@ impl Scan for PartScan {
         found: &mut Findings,
         stop: &AtomicBool,
         work: &mut Workspace,
-    ) -> Result<bool, TooLarge> {
+    ) -> Result<bool, Halt> {
         let Some(index) = self.next(found) else { return Ok(false) };
         self.block(index, found, stop, work)?;
-        found.tighten()?;
+        found.settle()?;
         Ok(true)
     }
 }

@@ -232,8 +232,8 @@ impl<'a, 'm> Query<'a, 'm> {
     /// Counts a segment of which every record is asked for and matches, without reading anything of it.
     fn count_whole(&mut self, source: usize) -> bool {
         let Over { sources, shares } = self.over;
-        let (Mode::Count(suspects, histogram), Searchable::Segment(segment), Share::All) =
-            (&mut self.mode, &sources[source], &shares[source])
+        let (Mode::Count(suspects, histogram), Searchable::Segment(segment), Share::All, None) =
+            (&mut self.mode, &sources[source], &shares[source], &self.plan.stages)
         else {
             return false;
         };
@@ -283,6 +283,7 @@ impl<'a, 'm> Query<'a, 'm> {
         let (collected, tally) = match scanned.outcome {
             Ok(outcome) => outcome,
             Err(Failure::TooLarge) => return Err(self.memory()),
+            Err(Failure::Stage(failure)) => return Err(EngineError::Stage(failure)),
             Err(Failure::Panicked(message)) => return Err(EngineError::Worker(message)),
         };
         if let (Mode::Count(_, Some(histogram)), Some(tally)) = (&mut self.mode, tally) {
@@ -370,7 +371,8 @@ impl<'a, 'm> Query<'a, 'm> {
         let limit = self.plan.limit.map(|limit| limit.min(u64::from(u32::MAX)) as usize);
         let bounds = Bounds { order: self.plan.order, last: self.last, limit, bytes_max };
         let ticket = self.tickets + 1;
-        let mut found = Findings::new(next.first, bounds, self.keep(), item.low, item.high);
+        let mut found =
+            Findings::new(next.first, bounds, self.keep(), (item.low, item.high), self.plan.stages.clone());
         let (stop, cancel, done) = (Arc::clone(&self.stop), self.cancel.clone(), self.sender.clone());
         let share = &shares[item.source];
         let job: Box<dyn Job> = match &sources[item.source] {

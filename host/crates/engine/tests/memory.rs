@@ -126,6 +126,7 @@ pub(crate) fn plan(query: &str) -> Plan {
         limit: None,
         order: Order::Asc,
         whole: false,
+        stages: None,
     }
 }
 

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
-use weir_engine::{Cancel, Engine, Piece, Plan, Searchable, SegmentPiece};
+use weir_engine::{Cancel, Engine, Piece, Plan, Searchable, SegmentPiece, StageFailure, Stages, fingerprint};
 use weir_query::{Buckets, Fingerprint, Histogram, Matcher, Order, Rows};
 use weir_record::RecordId;
 use weir_record::limits::{QUERY_MEMORY_BYTES_MAX, QUERY_SCAN_BYTES_MIN};
@@ -167,8 +167,54 @@ fn plans() -> impl Strategy<Value = Plan> {
             limit,
             order: if newest_first { Order::Desc } else { Order::Asc },
             whole: false,
+            stages: None,
         },
     )
+}
+
+/// Keeps payloads of an even length, with a mark behind them, and remembers what it was given.
+#[derive(Debug, Default)]
+struct Even {
+    given: Mutex<Vec<Shown>>,
+}
+
+impl Even {
+    fn keeps(record: &Shown) -> bool {
+        record.2.len().is_multiple_of(2)
+    }
+
+    fn sorted(&self) -> Vec<Shown> {
+        let mut given = std::mem::take(&mut *self.given.lock().unwrap());
+        given.sort_unstable();
+        given
+    }
+}
+
+impl Stages for Even {
+    fn run(&self, rows: &Rows, keep: &mut dyn FnMut(usize, &[u8])) -> Result<(), StageFailure> {
+        let mut given = self.given.lock().unwrap();
+        for (number, row) in rows.iter().enumerate() {
+            let record = (row.id.to_u128(), row.stream.topic().to_owned(), row.payload.to_vec());
+            if Even::keeps(&record) {
+                keep(number, &[row.payload, b"!"].concat());
+            }
+            given.push(record);
+        }
+        Ok(())
+    }
+}
+
+/// A plan with a stage, and the stage.
+fn staged(plan: &Plan) -> (Plan, Arc<Even>) {
+    let even = Arc::new(Even::default());
+    (Plan { stages: Some(Arc::clone(&even) as Arc<dyn Stages>), ..plan.clone() }, even)
+}
+
+/// Records without their topics: which of several a copy has, is not for a sum to say.
+fn untopical(records: &[Shown]) -> Vec<(u128, Vec<u8>)> {
+    let mut records: Vec<_> = records.iter().map(|record| (record.0, record.2.clone())).collect();
+    records.sort_unstable();
+    records
 }
 
 /// What a plan finds in a list of records.
@@ -236,14 +282,38 @@ proptest! {
         let (histogram, answer) = ENGINE.histogram_over(&plan, buckets, &over, &Cancel::new()).unwrap();
         prop_assert_eq!(answer.stats.records_matched, histogram.total());
         prop_assert_eq!(histogram, histogram_of(&all, buckets));
+
+        let (plan, even) = staged(&plan);
+        let kept: Vec<Shown> = all.iter().filter(|record| Even::keeps(record)).cloned().collect();
+        let mut expected = kept.clone();
+        for record in &mut expected {
+            record.2.push(b'!');
+        }
+        // Payloads decide among equal ids, and have changed.
+        let key = |record: &Shown| plan.order.key(RecordId::from_u128(record.0));
+        expected.sort_by(|a, b| (key(a), &a.2, &a.1).cmp(&(key(b), &b.2, &b.1)));
+        expected.truncate(plan.limit.unwrap_or(u64::MAX) as usize);
+        for engine in [&*ENGINE, &*LITTLE] {
+            prop_assert_eq!(&rows(engine, &plan, &over).0, &expected);
+        }
+        let counted = ENGINE.count_over(&plan, &over, &Cancel::new()).unwrap();
+        prop_assert_eq!(counted.stats.records_matched, kept.len() as u64);
+        let (histogram, _) = ENGINE.histogram_over(&plan, buckets, &over, &Cancel::new()).unwrap();
+        prop_assert_eq!(histogram, histogram_of(&kept, buckets));
+        even.sorted();
+        ENGINE.pass_over(&plan, &over, &Cancel::new()).unwrap();
+        prop_assert_eq!(untopical(&even.sorted()), untopical(&all));
     }
 }
 
-/// Counts in steps, as a cluster does that has the searchables on several nodes. Of keyed units one node counts
-/// what it has, and the others hand over what they have.
-fn count_apart(over: Vec<Searchable>, plan: &Plan, buckets: Buckets, seed: u64) -> Histogram {
+/// What nodes of a cluster hand over as suspects, and what they count.
+type Apart = [(Vec<Searchable>, Vec<Searchable>); 3];
+
+/// Puts searchables on several nodes. Of keyed units one node counts what it has, and the others hand over what they
+/// have.
+fn apart(over: Vec<Searchable>, seed: u64) -> Apart {
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut nodes: [(Vec<Searchable>, Vec<Searchable>); 3] = Default::default();
+    let mut nodes = Apart::default();
     for part in over {
         let node = random.usize(..3);
         let is_keyed = matches!(&part, Searchable::Segment(part) if part.file().footer().unit().is_keyed());
@@ -257,8 +327,13 @@ fn count_apart(over: Vec<Searchable>, plan: &Plan, buckets: Buckets, seed: u64) 
             }
         }
     }
+    nodes
+}
+
+/// Counts in steps, as a cluster does.
+fn count_apart(nodes: &Apart, plan: &Plan, buckets: Buckets) -> Histogram {
     let mut known = BTreeSet::new();
-    for (suspects, _) in &nodes {
+    for (suspects, _) in nodes {
         let mut sink = |rows: Rows| {
             known.extend(rows.iter().map(|row| (row.id, Fingerprint::read(row.payload).unwrap())));
             ControlFlow::Continue(())
@@ -273,11 +348,35 @@ fn count_apart(over: Vec<Searchable>, plan: &Plan, buckets: Buckets, seed: u64) 
             sum.add(bucket, print.level(), 1);
         }
     }
-    for (_, counted) in &nodes {
+    for (_, counted) in nodes {
         let counted = ENGINE.histogram_of_rest(plan, buckets, counted, known.clone(), &Cancel::new());
         assert!(sum.merge(&counted.unwrap().0));
     }
     sum
+}
+
+/// Sums up in steps, as a cluster does.
+fn pass_apart(nodes: &Apart, plan: &Plan, even: &Even) {
+    let mut known = BTreeSet::new();
+    for (suspects, _) in nodes {
+        let mut sink = |rows: Rows| {
+            let mut once = Rows::new();
+            for row in rows.iter() {
+                if known.insert((row.id, fingerprint(row.payload))) {
+                    let stream = once.add_stream(Arc::clone(row.stream));
+                    once.push(row.id, stream, row.payload);
+                }
+            }
+            even.run(&once, &mut |_, _| {}).unwrap();
+            ControlFlow::Continue(())
+        };
+        let plan = Plan { limit: None, stages: None, ..plan.clone() };
+        ENGINE.suspect_rows_over(&plan, suspects, &Cancel::new(), &mut sink).unwrap();
+    }
+    let known: Vec<(RecordId, Fingerprint)> = known.into_iter().collect();
+    for (_, counted) in nodes {
+        ENGINE.pass_rest(plan, counted, known.clone(), &Cancel::new()).unwrap();
+    }
 }
 
 proptest! {
@@ -288,8 +387,14 @@ proptest! {
     ) {
         let World { over, records } = world(seed, true);
         let buckets = Buckets::new(from_ms, width_ms, buckets).unwrap();
-        let expected = histogram_of(&naive(&records, &plan), buckets);
-        prop_assert_eq!(count_apart(over, &plan, buckets, seed), expected);
+        let (all, nodes) = (naive(&records, &plan), apart(over, seed));
+        prop_assert_eq!(count_apart(&nodes, &plan, buckets), histogram_of(&all, buckets));
+        let (plan, even) = staged(&plan);
+        let kept: Vec<Shown> = all.iter().filter(|record| Even::keeps(record)).cloned().collect();
+        prop_assert_eq!(count_apart(&nodes, &plan, buckets), histogram_of(&kept, buckets));
+        even.sorted();
+        pass_apart(&nodes, &plan, &even);
+        prop_assert_eq!(untopical(&even.sorted()), untopical(&all));
     }
 }
 

@@ -84,6 +84,7 @@ fn plans() -> impl Strategy<Value = Plan> {
         limit,
         order: if newest_first { Order::Desc } else { Order::Asc },
         whole: false,
+        stages: None,
     })
 }
 

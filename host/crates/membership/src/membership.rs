@@ -281,6 +281,10 @@ impl Membership {
             return Err(Reason::Astray);
         }
         let received = self.swim.receive(message);
+        // What it hears of this is answered by gossip, and gossip is not answered: no two suspects talk for ever.
+        if header.message != Message::Gossip {
+            self.swim.tell_suspect(header.src);
+        }
         self.done(&received, Some(from), now);
         self.view.heard(header.src.node, now.unix_ms);
         if header.message == Message::Announce {

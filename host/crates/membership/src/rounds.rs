@@ -6,8 +6,8 @@ use core::net::SocketAddr;
 use bytes::BufMut;
 use rand::RngExt as _;
 use weir_record::limits::{
-    GOSSIP_ANNOUNCE_MS, GOSSIP_ANNOUNCES_MAX, GOSSIP_REFRESH_MS_MIN, GOSSIP_SPREAD_MS, GOSSIP_SPREAD_NODES,
-    GOSSIP_WELCOME_DATAGRAMS_MAX,
+    GOSSIP_ANNOUNCE_MS, GOSSIP_ANNOUNCES_MAX, GOSSIP_PLACES_ASKED, GOSSIP_REFRESH_MS_MIN, GOSSIP_SPREAD_MS,
+    GOSSIP_SPREAD_NODES, GOSSIP_WELCOME_DATAGRAMS_MAX,
 };
 
 use crate::envelope::BODY_BYTES_MAX;
@@ -81,7 +81,8 @@ impl Membership {
     }
 
     /// Asks every address that ought to be a member and is not. Without end: a node that was away for a year is a member
-    /// within seconds of its return, and so are the two halves of a cluster after they were apart.
+    /// within seconds of its return, and so are the two halves of a cluster after they were apart. Of a member whose
+    /// place is not known others are asked.
     fn announce(&mut self, now: Now) {
         let own = self.swim.identity();
         let active: Vec<SocketAddr> = self.swim.active().map(|identity| identity.addr).collect();
@@ -94,6 +95,14 @@ impl Membership {
         while missing.len() > GOSSIP_ANNOUNCES_MAX {
             let drawn = self.rng.random_range(0..missing.len());
             missing.swap_remove(drawn);
+        }
+        if self.view.has_unplaced(now.unix_ms) {
+            // Each knows the places of all, and tells those that fit a datagram.
+            let mut others = active;
+            for _ in 0..GOSSIP_PLACES_ASKED.min(others.len()) {
+                let drawn = self.rng.random_range(0..others.len());
+                missing.push(others.swap_remove(drawn));
+            }
         }
         for addr in missing {
             let announced = self.swim.announce(Identity::anybody(addr));

@@ -4,7 +4,11 @@ use alloc::vec::Vec;
 use core::num::{NonZeroU8, NonZeroUsize};
 use core::time::Duration;
 
-use foca::{Config, Foca, NoCustomBroadcast, Notification, PeriodicParams, Runtime, State, Timer};
+use bytes::BufMut as _;
+use foca::{
+    Codec as _, Config, Foca, Header, Incarnation, Message, NoCustomBroadcast, Notification, PeriodicParams,
+    Runtime, State, Timer,
+};
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 
@@ -76,7 +80,39 @@ impl Swim {
         self.foca.handle_data(message, &mut self.wanted)
     }
 
+    /// Tells a member that it is suspected, if it is, so that it can say otherwise. foca spreads a suspicion a few times:
+    /// one that nobody heard would stand although the member answers.
+    pub(crate) fn tell_suspect(&mut self, id: Identity) {
+        let suspect = self.foca.iter_members().find(|member| *member.id() == id);
+        let Some(suspect) = suspect.filter(|member| member.state() == State::Suspect) else { return };
+        // The lowest incarnation: it says nothing new of this node.
+        let header = Header {
+            src: *self.foca.identity(),
+            src_incarnation: Incarnation::default(),
+            dst: id,
+            message: Message::Gossip,
+        };
+        let mut message = Vec::new();
+        let encoded = Codec.encode_header(&header, &mut message).is_ok();
+        message.put_u16(1);
+        if encoded && Codec.encode_member(suspect, &mut message).is_ok() {
+            self.wanted.messages.push((id, message));
+        }
+    }
+
     pub(crate) fn timer(&mut self, timer: Timer<Identity>) -> Result<(), foca::Error> {
+        // foca tells whom it takes for dead at the end of a suspicion, also when that has been refuted long since; and
+        // two nodes that hear so at a time both take new identities, under which neither hears the other again.
+        if let Timer::ChangeSuspectToDown { member_id, incarnation, .. } = &timer {
+            let stands = self.foca.iter_members().any(|member| {
+                member.id() == member_id
+                    && member.state() == State::Suspect
+                    && member.incarnation() == *incarnation
+            });
+            if !stands {
+                return Ok(());
+            }
+        }
         self.foca.handle_timer(timer, &mut self.wanted)
     }
 

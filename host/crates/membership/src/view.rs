@@ -176,6 +176,16 @@ impl View {
         others.chain(lasting(self.own_rival).map(|addr| Notice::OwnId { addr }))
     }
 
+    /// Whether there is a member of which others have told, not long ago, and nobody where it is: the news that it is up
+    /// has missed this node. In a large cluster it would take minutes until that is heard by chance.
+    pub(crate) fn has_unplaced(&self, unix_ms: u64) -> bool {
+        let stale_ms = GOSSIP_STALE_PERIODS * refresh_ms(self.known.len());
+        // The sequence is the time at which the member said it.
+        let is_fresh = |said: &Said| unix_ms.saturating_sub(said.sequence) <= stale_ms;
+        let is_unplaced = |known: &Known| !known.is_up() && known.addr.is_none();
+        self.known.values().any(|known| is_unplaced(known) && known.said.as_ref().is_some_and(is_fresh))
+    }
+
     fn has_room_for(&self, node: u64) -> bool {
         self.known.len() < KNOWN_NODES_MAX || self.known.contains_key(&node)
     }

@@ -6,6 +6,7 @@
 
 mod forgetting;
 mod healing;
+mod history;
 mod rubbish;
 mod scale;
 mod world;

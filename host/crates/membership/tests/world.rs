@@ -246,7 +246,7 @@ impl World {
             running.iter().filter(|other| *other != index).all(|other| {
                 members.iter().any(|member| {
                     member.node == self.nodes[*other].id
-                        && member.state != State::Down
+                        && member.state == State::Up
                         && member.about.as_ref() == Some(&about(*other))
                 })
             })

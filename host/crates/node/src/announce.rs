@@ -1,14 +1,18 @@
 //! What this node tells the others that it holds: one feed for its backlog, one for its store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use weir_record::limits::CHANGES_BYTES_MAX;
-use weir_replication::{Changes, Gone, Held, Holdings, Place, Position};
+use weir_replication::{Changes, Gone, Held, Holdings, OriginKey, Place, Position};
 use weir_segment::{Origin, OriginName, Unit};
 use weir_storage::SegmentFile;
 use weir_storage::store::{Change, GoneReason, Holding};
+
+use crate::clock;
 
 /// Both feeds. A node without a role has an empty one for it.
 pub(crate) struct Announced {
@@ -22,9 +26,17 @@ pub(crate) struct Announced {
 
 impl Announced {
     /// Empty feeds. The incarnation is drawn once per process.
-    pub(crate) fn new(node: u64, incarnation: u64) -> Announced {
-        let feed = |place| Feed::new(Holdings::new(node, place, incarnation));
-        Announced { incarnation, backlog: feed(Place::Backlog), store: feed(Place::Store) }
+    pub(crate) fn new(node: u64, incarnation: u64, quiet_after_ms: u64) -> Announced {
+        let backlog = Holdings::new(node, Place::Backlog, incarnation);
+        let store = Holdings::new(node, Place::Store, incarnation).quiet_after(Some(quiet_after_ms));
+        Announced { incarnation, backlog: Feed::new(backlog), store: Feed::new(store) }
+    }
+
+    /// Tells of units of the store that have become quiet, now and then, until it is told to stop.
+    pub(crate) async fn watch_quiet(self: Arc<Self>, period: Duration, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(period)).await.is_some() {
+            self.store.with(|holdings| holdings.look(clock::now_ms()));
+        }
     }
 
     /// The feed of a place.
@@ -83,6 +95,11 @@ impl Feed {
         changes()
     }
 
+    /// The origins of some units by name, as they are held at this moment.
+    pub(crate) fn names_of(&self, units: &[Unit], after: Option<&OriginKey>) -> Changes {
+        self.holdings.lock().names_of(units, after, CHANGES_BYTES_MAX)
+    }
+
     /// Follows a change of the store. Called while the store is locked.
     pub(crate) fn follow(&self, change: Change) {
         self.with(|holdings| match change {
@@ -91,6 +108,7 @@ impl Feed {
                 let why = match reason {
                     GoneReason::Expired => Gone::Expired,
                     GoneReason::Damaged => Gone::Damaged,
+                    GoneReason::Dropped => Gone::Dropped,
                 };
                 holdings.remove(&unit, name, why);
             }
@@ -105,7 +123,8 @@ pub(crate) fn add(holdings: &mut Holdings, held: Held) {
     }
 }
 
-fn held_of(holding: &Holding) -> Held {
+/// What is told of an origin in the store.
+pub(crate) fn held_of(holding: &Holding) -> Held {
     let Origin { name, flags, count, digest } = holding.origin;
     Held {
         unit: holding.unit.clone(),

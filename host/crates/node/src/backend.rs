@@ -10,10 +10,12 @@ use weir_api::backend::{
     ApiError, Backend, Cluster, Durability, ErrorKind, HistogramAnswer, HistogramRequest, IngestRequest,
     Ingested, PeerBackend, PluginInfo, QueryAnswer, QueryRequest, StreamsAnswer, TailAnswer, TailRequest,
 };
+use weir_api::client::PeerClient;
 use weir_api::oklog::Oklog;
 
 use crate::catalog::Catalog;
 use crate::clock;
+use crate::filters::Filters;
 use crate::handover::Handover;
 use crate::histogram;
 use crate::intake::Intake;
@@ -24,7 +26,7 @@ use crate::queries::Queries;
 use crate::serving::Serving;
 use crate::snapshots::{HeldByIngest, Holder};
 use crate::sources::Sources;
-use crate::tail::Merged;
+use crate::tail::{Merged, staged};
 
 /// The roles of this process, as the server sees them.
 pub(crate) struct NodeBackend {
@@ -39,7 +41,10 @@ pub(crate) struct NodeBackend {
     pub(crate) oklog: Foreign,
     pub(crate) members: Members,
     pub(crate) sources: Arc<Sources>,
+    pub(crate) filters: Arc<Filters>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Whether there are nodes that know more than this one, which is one of several and has not the role query.
+    pub(crate) passes_on: bool,
     /// Whether there are stores that records can be handed to.
     pub(crate) replicates: bool,
     pub(crate) data_dir: std::path::PathBuf,
@@ -62,9 +67,18 @@ impl Backend for NodeBackend {
         Box::pin(self.queries.start(request))
     }
 
+    fn passes_on(&self) -> Option<Vec<PeerClient>> {
+        self.passes_on.then(|| self.members.peers.answering())
+    }
+
     fn tail(&self, request: TailRequest) -> BoxFuture<'_, Result<TailAnswer, ApiError>> {
         Box::pin(async move {
+            let (request, chain) = self.filters.live(request).await?;
             let TailAnswer { events } = self.tails.tail(request).await?;
+            let events = match chain {
+                Some(chain) => staged(events, chain),
+                None => events,
+            };
             // A tail has no end of its own, and would keep the server from stopping.
             let mut stopping = self.stopping.clone();
             let stopped = async move { stopping.wait_for(|stopping| *stopping).await.map(drop).ok() };
@@ -164,7 +178,15 @@ impl NodeBackend {
         if let Ok(space) = weir_storage::Disk::space(&weir_storage::disk::real::RealDisk, &self.data_dir) {
             self.metrics.disk_free_bytes.set(space.free_bytes as f64);
         }
+        let info = self.serving.info();
+        self.metrics.draining.set(i64::from(info.draining));
+        for what in ["repair", "fill", "give", "drain", "hand_over"] {
+            let left: u64 =
+                info.work.iter().filter(|work| work.what == what).map(|work| work.bytes_left).sum();
+            self.metrics.moving_left_bytes.with_label_values(&[what]).set(left as i64);
+        }
         self.sources.refresh();
+        self.filters.refresh();
         if let Some(gossip) = &self.members.gossip {
             gossip.refresh();
         }

@@ -22,15 +22,15 @@ use crate::snapshots::Holder;
 /// The streams of a node and of its peers.
 pub(crate) struct Catalog {
     pub(crate) holder: Holder,
-    /// Whom to ask besides; `None` without the query role.
-    pub(crate) peers: Option<Arc<Peers>>,
+    /// Whom to ask besides.
+    pub(crate) peers: Arc<Peers>,
 }
 
 impl Catalog {
     /// All streams, sorted. How many records a stream has is known only while a single node has it: of copies
     /// nobody can tell here which are the same.
     pub(crate) async fn streams(&self) -> Result<StreamsAnswer, ApiError> {
-        let others: Vec<Arc<Peer>> = self.peers.iter().flat_map(|peers| peers.others()).collect();
+        let others: Vec<Arc<Peer>> = self.peers.others();
         let (own, others) = tokio::join!(own(self.holder.clone()), join_all(others.iter().map(ask)));
         let mut all = BTreeMap::new();
         let mut missing = Vec::new();

@@ -92,6 +92,8 @@ pub(crate) struct Gossip {
     socket: UdpSocket,
     /// There may be something to send.
     poke: Notify,
+    /// There may be something to remember.
+    news: Notify,
     began: Instant,
     own: OwnState,
     peers: Arc<Peers>,
@@ -139,6 +141,7 @@ impl Gossip {
             core: Mutex::new(core),
             socket,
             poke: Notify::new(),
+            news: Notify::new(),
             began,
             own,
             peers,

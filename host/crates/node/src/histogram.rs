@@ -21,9 +21,9 @@ pub(crate) async fn count(
     // Ends the query when the client goes, and with it this future.
     let cancel: CancellationToken = request.cancel.child_token();
     let _guard = cancel.clone().drop_guard();
-    let HistogramRequest { text, expr, from, to, buckets: count_max, .. } = request;
+    let HistogramRequest { text, expr, stages, from, to, buckets: count_max, .. } = request;
     let (order, context) = (Order::Asc, Context::default());
-    let query = QueryRequest { text, expr, from, to, limit: None, order, context, cancel };
+    let query = QueryRequest { text, expr, stages, from, to, limit: None, order, context, cancel };
     let buckets = |held: Option<(RecordId, RecordId)>| {
         let held_ms = held.map(|(low, high)| (low.time_ms(), high.time_ms()));
         let (from_ms, to_ms) = range_of(from, to, held_ms, now_ms);

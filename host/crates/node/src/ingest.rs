@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Semaphore, oneshot};
+use tokio_util::sync::CancellationToken;
 use weir_record::limits::{COMMIT_QUEUE_BYTES_MAX, COMMIT_QUEUE_ENTRIES_MAX};
 use weir_record::lines::{Group, Payloads};
 use weir_record::mint::TimeBounds;
@@ -29,8 +30,9 @@ pub(crate) struct Ingest {
     /// One permit per KiB that may wait; entries are bounded by the least charge.
     room: Arc<Semaphore>,
     retention_ms: u64,
-    /// Who tells when records lie on enough stores. Set before anybody sends.
-    handover: OnceLock<Arc<Handover>>,
+    /// Who tells when records lie on enough stores, and when nobody is to wait for that any more. Set before anybody
+    /// sends.
+    handover: OnceLock<(Arc<Handover>, CancellationToken)>,
     metrics: Arc<Metrics>,
 }
 
@@ -40,7 +42,8 @@ const ROOM_KIB: usize = COMMIT_QUEUE_BYTES_MAX >> 11;
 /// The least an entry is charged, so that tiny entries cannot exceed the queue's number of places.
 const ENTRY_KIB_MIN: usize = ROOM_KIB.div_ceil(COMMIT_QUEUE_ENTRIES_MAX / 2);
 
-/// An entry that was not stored. Nothing of it is on disk, or (after [`CommitError::Poisoned`]) nobody can tell.
+/// An entry that was not stored as was asked. Nothing of it is on disk, unless the variant says otherwise, or (after
+/// [`CommitError::Poisoned`]) nobody can tell.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     /// The committer refused or failed it.
@@ -49,6 +52,9 @@ pub(crate) enum StoreError {
     /// The node is shutting down.
     #[error("the node is shutting down")]
     Closed,
+    /// The node is shutting down: the entry is stored here, and the stores take it when the node is back.
+    #[error("the node is shutting down: stored, and not replicated yet")]
+    NotReplicated,
 }
 
 impl Ingest {
@@ -69,10 +75,10 @@ impl Ingest {
         })
     }
 
-    /// Sets who tells when records lie on enough stores.
-    pub(crate) fn hand_over_to(&self, handover: Arc<Handover>) {
+    /// Sets who tells when records lie on enough stores; from `stop` on nothing is sealed, and nobody waits for it.
+    pub(crate) fn hand_over_to(&self, handover: Arc<Handover>, stop: CancellationToken) {
         // Set once, when the roles are put together.
-        let _ = self.handover.set(handover);
+        let _ = self.handover.set((handover, stop));
     }
 
     /// Which event times are taken now.
@@ -145,9 +151,10 @@ impl Ingest {
             Err(_) => return Err(StoreError::Closed),
         };
         if durability == Durability::Replicated
-            && let (Some(piece), Some(handover)) = (stored.piece, self.handover.get())
+            && let (Some(piece), Some((handover, stop))) = (stored.piece, self.handover.get())
         {
-            handover.replicated(piece).await;
+            let replicated = handover.replicated(piece);
+            return stop.run_until_cancelled(replicated).await.ok_or(StoreError::NotReplicated);
         }
         Ok(())
     }

@@ -44,7 +44,7 @@ pub(crate) struct IngestRole {
 }
 
 impl IngestRole {
-    /// Opens log and backlog.
+    /// Opens log and backlog. From `stop` on nobody waits for copies.
     pub(crate) fn open(
         config: &Config,
         data_dir: &DataDir,
@@ -52,6 +52,7 @@ impl IngestRole {
         stores: &watch::Sender<usize>,
         failed: watch::Sender<Option<String>>,
         metrics: &Arc<Metrics>,
+        stop: &CancellationToken,
     ) -> Result<IngestRole, RunError> {
         let options = LogOptions {
             piece_bytes: config.storage.piece_bytes,
@@ -83,7 +84,7 @@ impl IngestRole {
             clock::now_ms(),
             metrics.clone(),
         );
-        ingest.hand_over_to(handover.clone());
+        ingest.hand_over_to(handover.clone(), stop.clone());
         let classes = config.retention.rules.iter().map(|rule| (rule.topic.clone(), rule.class.clone()));
         let sealer = Sealer::new(
             reader.clone(),

@@ -16,16 +16,24 @@ use crate::clock;
 use crate::config;
 use crate::idempotency::{Answers, FirstTurn, Turn};
 use crate::ingest::{Ingest, StoreError, marked};
+use crate::jobs::Jobs;
+
+/// When to ask a node that is being emptied again.
+const DRAINING_RETRY_S: u32 = 30;
 
 /// The way in for requests.
 pub(crate) struct Intake {
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) answers: Answers,
+    pub(crate) jobs: Arc<Jobs>,
 }
 
 impl Intake {
     /// Stores what a request brings, unless it is known by its key to be stored already.
     pub(crate) async fn take(&self, request: IngestRequest) -> Result<Ingested, ApiError> {
+        if self.jobs.wanted().draining {
+            return Err(draining());
+        }
         let Some(key) = request.key else {
             let batches = self.batches(request.records)?;
             return self.store(batches, request.durability).await;
@@ -175,6 +183,13 @@ fn keyed_batches(
     batches.collect::<Result<_, _>>().map_err(|error| ApiError::internal(error.to_string()))
 }
 
+/// Before anything of the request counts: the same may go to another node.
+fn draining() -> ApiError {
+    ApiError::new(ErrorKind::Unavailable, "draining", "this node is being emptied and takes no records")
+        .hint("send them to another ingest node")
+        .retry_after_s(DRAINING_RETRY_S)
+}
+
 fn unpromised(error: &KeyFileError) -> ApiError {
     match error {
         KeyFileError::DiskFull => ApiError::new(ErrorKind::DiskFull, "disk_full", error.to_string())
@@ -223,6 +238,8 @@ fn refused(error: &StoreError) -> ApiError {
             ApiError::new(ErrorKind::Unavailable, "log_failed", "the ingest log failed; the node stops")
                 .detail(text)
         }
+        StoreError::NotReplicated => ApiError::new(ErrorKind::Unavailable, "stopping", text)
+            .hint("send it again with its Idempotency-Key, here when the node is back"),
         StoreError::Commit(_) | StoreError::Closed => {
             ApiError::new(ErrorKind::Unavailable, "stopping", "the node is shutting down")
         }

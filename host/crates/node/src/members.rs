@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures_util::future::{BoxFuture, join_all};
 use weir_api::backend::PeerBackend as _;
-use weir_api::backend::peer::{NodeInfo, Role};
-use weir_api::backend::{ApiError, Cluster, ClusterAnswer, ErrorKind, MemberInfo};
+use weir_api::backend::peer::{Job, NodeInfo, Role};
+use weir_api::backend::{ApiError, Cluster, ClusterAnswer, ErrorKind, JobAnswer, MemberInfo};
 use weir_api::format::rfc3339_ms;
 use weir_membership::{About, ForgetError, Gone, Member, State, Why};
+use weir_replication::StoreNode;
 
 use crate::gossip::Gossip;
 use crate::peers::{Peer, Peers};
@@ -46,6 +48,15 @@ impl Cluster for Members {
         ClusterAnswer { gossip: self.gossip.is_some(), replication, members }
     }
 
+    fn job<'a>(&'a self, job: Job, member: Option<&'a str>) -> BoxFuture<'a, Result<JobAnswer, ApiError>> {
+        Box::pin(async move {
+            match member {
+                Some(member) => self.one(member, job).await,
+                None => Ok(self.every_store(job).await),
+            }
+        })
+    }
+
     fn forget(&self, member: &str, force: bool) -> Result<u64, ApiError> {
         let node = self.resolve(member)?;
         if node == self.serving.node {
@@ -72,10 +83,72 @@ impl Cluster for Members {
 }
 
 impl Members {
+    /// Has one node do something.
+    async fn one(&self, member: &str, job: Job) -> Result<JobAnswer, ApiError> {
+        let node = self.resolve(member)?;
+        if job == Job::Drain {
+            self.check_enough(node)?;
+        }
+        if node == self.serving.node {
+            self.serving.job(job).await?;
+            return Ok(JobAnswer { told: vec![hex(node)], ..JobAnswer::default() });
+        }
+        let peer = self.peers.others().into_iter().find(|peer| peer.node() == Some(node));
+        let peer = peer.ok_or_else(|| untold(&hex(node), "where it answers is not known"))?;
+        peer.client.job(job).await.map_err(|error| untold(&peer.url, &error.to_string()))?;
+        Ok(JobAnswer { told: vec![peer.url.clone()], ..JobAnswer::default() })
+    }
+
+    /// Has every store do something.
+    async fn every_store(&self, job: Job) -> JobAnswer {
+        let mut answer = JobAnswer::default();
+        if self.serving.store.is_some() {
+            match self.serving.job(job).await {
+                Ok(()) => answer.told.push(hex(self.serving.node)),
+                Err(error) => answer.untold.push(format!("{}: {error}", hex(self.serving.node))),
+            }
+        }
+        let may_be_store = |peer: &Arc<Peer>| peer.info().is_none_or(|info| info.is(Role::Store));
+        let told = self.peers.others().into_iter().filter(may_be_store).map(|peer| async move {
+            let told = peer.client.job(job).await;
+            (peer.url.clone(), told)
+        });
+        for (url, told) in join_all(told).await {
+            match told {
+                Ok(()) => answer.told.push(url),
+                Err(error) => answer.untold.push(format!("{url}: {error}")),
+            }
+        }
+        answer
+    }
+
+    /// Refuses to empty a store when too few others are left to take what it has: it would never be done.
+    fn check_enough(&self, node: u64) -> Result<(), ApiError> {
+        let own = self.serving.store.as_ref().map(|_| StoreNode {
+            node: self.serving.node,
+            capacity_bytes: 0,
+            zone: None,
+            draining: self.serving.info().draining,
+            full: false,
+        });
+        let stores = self.peers.stores(own);
+        let staying = stores.iter().filter(|store| !store.draining && store.node != node).count();
+        let replication = self.serving.replication;
+        if staying >= replication || !stores.iter().any(|store| store.node == node) {
+            return Ok(());
+        }
+        let why = format!("{staying} other stores would be left, and {replication} copies are to be kept");
+        Err(ApiError::bad_request("too_few_stores", why)
+            .hint("add a store first, or lower cluster.replication"))
+    }
+
     /// The node that an operator means: by its id, or by the URL of its API.
     fn resolve(&self, member: &str) -> Result<u64, ApiError> {
-        let id = || u64::from_str_radix(member, 16).ok().filter(|_| member.len() == 16);
         let url = member.trim_end_matches('/');
+        if self.own().url.as_deref() == Some(url) {
+            return Ok(self.serving.node);
+        }
+        let id = || u64::from_str_radix(member, 16).ok().filter(|_| member.len() == 16);
         let by_url = || {
             let members = self.gossip.as_ref().map(|gossip| gossip.members()).unwrap_or_default();
             let is_there = |member: &&Member| member.about.as_ref().is_some_and(|about| about.url == url);
@@ -97,7 +170,9 @@ impl Members {
             let info = self.serving.info();
             return MemberInfo { own: true, state: "up".into(), ..of_info(&info, url) };
         };
-        let mut own = of_about(&about);
+        let info = self.serving.info();
+        let mut own = MemberInfo { empty: info.empty, work: info.work, ..of_about(&about) };
+        own.draining = info.draining;
         own.node = Some(hex(identity.node));
         own.own = true;
         own.state = "up".into();
@@ -123,6 +198,10 @@ fn found(member: &Member, peers: &[Arc<Peer>]) -> MemberInfo {
     info.gossip = member.addr.map(|addr| addr.to_string());
     info.since = Some(rfc3339_ms(member.since_ms));
     info.heard = member.heard_ms.map(rfc3339_ms);
+    let said = peers.iter().find(|peer| peer.node() == Some(member.node)).and_then(|peer| peer.info());
+    if let Some(said) = said.filter(|_| member.state != State::Down) {
+        (info.draining, info.empty, info.work) = (said.draining, said.empty, said.work);
+    }
     info.rival = member.rival.map(|addr| addr.to_string());
     if member.is_stale {
         (info.full, info.held_bytes, info.waiting_origins) = (false, None, None);
@@ -159,6 +238,8 @@ fn of_info(info: &NodeInfo, url: String) -> MemberInfo {
         zone: info.zone.clone(),
         full: info.full,
         draining: info.draining,
+        empty: info.empty,
+        work: info.work.clone(),
         capacity_bytes: Some(info.capacity_bytes),
         ..MemberInfo::default()
     }
@@ -186,6 +267,12 @@ fn roles_of(roles: [bool; 4]) -> Vec<String> {
 
 fn hex(id: u64) -> String {
     format!("{id:016x}")
+}
+
+fn untold(node: &str, why: &str) -> ApiError {
+    let message = format!("{node} cannot be told: {why}");
+    ApiError::new(ErrorKind::Unavailable, "member_not_told", message)
+        .hint("tell it when it answers; one that will not come back is forgotten: `weir cluster forget`")
 }
 
 fn refused(error: &ForgetError) -> ApiError {

@@ -1,12 +1,18 @@
 //! Every metric of the node, in one list. Names begin with `weir_`, units last, labels bounded.
 
+mod list;
+
 use std::collections::HashSet;
 
 use parking_lot::Mutex;
 use prometheus::{
-    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
+use weir_replication::ListSize;
+
+use list::List;
+pub(crate) use list::ReadOff;
 
 /// Values of the label `topic` before further topics are counted as `other`.
 const TOPICS_MAX: usize = 200;
@@ -86,8 +92,28 @@ pub(crate) struct Metrics {
     pub(crate) plugin_memory_bytes: IntGaugeVec,
     /// Log lines of a plugin dropped by its rate limit, by source.
     pub(crate) plugin_log_dropped: ReadOff,
+    /// Calls into a filter of queries, by filter.
+    pub(crate) filter_calls: ReadOff,
+    /// Traps of a filter, by filter.
+    pub(crate) filter_traps: ReadOff,
+    /// Time spent inside a filter, by filter.
+    pub(crate) filter_seconds: ReadOff,
+    /// Records given to a filter, by filter.
+    pub(crate) filter_records: ReadOff,
     /// Values that plugins report themselves, by source and name.
     pub(crate) plugin_values: GaugeVec,
+    /// Messages of brokers, by source and what became of them.
+    pub(crate) amqp_messages: IntCounterVec,
+    /// Sessions with brokers that ended other than on request, by source.
+    pub(crate) amqp_disconnects: IntCounterVec,
+    /// Consumers that are connected, by source.
+    pub(crate) amqp_connected: IntGaugeVec,
+    /// Messages that a broker has not been told to forget, by source.
+    pub(crate) amqp_unacknowledged: IntGaugeVec,
+    /// Messages in the queue that nobody has, by source.
+    pub(crate) amqp_queue_messages: IntGaugeVec,
+    /// Time from the delivery of a message to its acknowledgement, by source.
+    pub(crate) amqp_ack_seconds: HistogramVec,
     /// Free bytes of the disk that holds the data.
     pub(crate) disk_free_bytes: Gauge,
     /// Origins that enough stores have confirmed.
@@ -106,6 +132,16 @@ pub(crate) struct Metrics {
     pub(crate) pulled: IntCounter,
     /// Origins that this store could not take.
     pub(crate) pull_failed: IntCounter,
+    /// Segments of OK Log that are stored here and that their ingester has let go of, by ingester.
+    pub(crate) oklog_consumed: IntCounterVec,
+    /// Times that a segment of OK Log was not taken, by ingester and reason.
+    pub(crate) oklog_refused: IntCounterVec,
+    /// 1 while an ingester of OK Log answers, by ingester.
+    pub(crate) oklog_ingester_up: IntGaugeVec,
+    /// Units of other nodes that are known, by the role that follows them and by `name` or `digest`.
+    pub(crate) list_units: IntGaugeVec,
+    /// Bytes of memory that they take, about, by the role that follows them.
+    pub(crate) list_bytes: IntGaugeVec,
     /// Origins without a copy here that lack copies.
     pub(crate) repair_missing: IntGauge,
     /// Origins that this store has fetched from other stores.
@@ -114,6 +150,14 @@ pub(crate) struct Metrics {
     pub(crate) repair_fetched_bytes: IntCounter,
     /// Origins that this store could not fetch from another one.
     pub(crate) repair_failed: IntCounter,
+    /// Origins that this store has let go of because enough others have them.
+    pub(crate) store_dropped: IntCounter,
+    /// Bytes of their files.
+    pub(crate) store_dropped_bytes: IntCounter,
+    /// Bytes that are still to be moved, by what they are moved for.
+    pub(crate) moving_left_bytes: IntGaugeVec,
+    /// 1 while this node is being emptied, or is empty.
+    pub(crate) draining: IntGauge,
     /// Segments of the store.
     pub(crate) store_segments: IntGauge,
     /// Origins that it announces.
@@ -138,58 +182,6 @@ pub(crate) struct Metrics {
 /// Seconds, from half a millisecond to ten seconds.
 const SECONDS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-
-/// Registers what it makes. A name that is taken or malformed is a mistake in the list below.
-struct List<'a>(&'a Registry);
-
-/// A counter by one label whose value is kept elsewhere and read off when somebody asks.
-pub(crate) struct ReadOff(CounterVec);
-
-impl ReadOff {
-    /// Brings one value up to date; values never go down.
-    pub(crate) fn set(&self, labels: &[&str], value: f64) {
-        let counter = self.0.with_label_values(labels);
-        counter.inc_by((value - counter.get()).max(0.0));
-    }
-}
-
-impl List<'_> {
-    fn read_off(&self, name: &str, help: &str, label: &str) -> ReadOff {
-        ReadOff(self.add(CounterVec::new(Opts::new(name, help), &[label])))
-    }
-
-    fn add<C: prometheus::core::Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
-        match made {
-            Ok(metric) => {
-                self.boxed(Box::new(metric.clone()));
-                metric
-            }
-            Err(error) => panic!("the list of metrics is wrong: {error}"),
-        }
-    }
-
-    fn boxed(&self, metric: Box<dyn prometheus::core::Collector>) {
-        if let Err(error) = self.0.register(metric) {
-            panic!("the list of metrics is wrong: {error}");
-        }
-    }
-
-    fn counter(&self, name: &str, help: &str) -> IntCounter {
-        self.add(IntCounter::new(name, help))
-    }
-
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.add(IntCounterVec::new(Opts::new(name, help), labels))
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> IntGauge {
-        self.add(IntGauge::new(name, help))
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        self.add(IntGaugeVec::new(Opts::new(name, help), labels))
-    }
-}
 
 impl Metrics {
     /// All metrics at zero.
@@ -286,6 +278,10 @@ impl Metrics {
                 "Memory of a plugin's instance.",
                 by_source,
             ),
+            filter_calls: list.read_off("weir_filter_calls_total", "Calls into a filter.", "filter"),
+            filter_traps: list.read_off("weir_filter_traps_total", "Traps of a filter.", "filter"),
+            filter_seconds: list.read_off("weir_filter_seconds_total", "Time spent inside a filter.", "filter"),
+            filter_records: list.read_off("weir_filter_records_total", "Records given to a filter.", "filter"),
             plugin_log_dropped: list.read_off(
                 "weir_plugin_log_dropped_total",
                 "Log lines of a plugin dropped by its rate limit.",
@@ -294,6 +290,32 @@ impl Metrics {
             plugin_values: list.add(GaugeVec::new(
                 Opts::new("weir_plugin_value", "Values that plugins report themselves."),
                 &["source", "name"],
+            )),
+            amqp_messages: list.counters(
+                "weir_amqp_messages_total",
+                "Messages: delivered, redelivered (of those), acked, nacked, rejected to dead_letter, or stale: \
+                 stored when their channel was gone, so that they come again.",
+                &["source", "what"],
+            ),
+            amqp_disconnects: list.counters(
+                "weir_amqp_disconnects_total",
+                "Sessions with brokers that ended other than on request.",
+                by_source,
+            ),
+            amqp_connected: list.gauges("weir_amqp_connected", "Consumers that are connected.", by_source),
+            amqp_unacknowledged: list.gauges(
+                "weir_amqp_unacknowledged_messages",
+                "Messages that came and are not acknowledged.",
+                by_source,
+            ),
+            amqp_queue_messages: list.gauges(
+                "weir_amqp_queue_messages",
+                "Messages in the queue that nobody has, as of the last look.",
+                by_source,
+            ),
+            amqp_ack_seconds: list.add(HistogramVec::new(
+                seconds("weir_amqp_ack_seconds", "Time from the delivery of messages to their acknowledgement."),
+                by_source,
             )),
             handed_over: list.counter(
                 "weir_handed_over_origins_total",
@@ -314,6 +336,31 @@ impl Metrics {
             pulled: list.counter("weir_pulled_origins_total", "Origins that this store has taken."),
             pull_failed: list
                 .counter("weir_pull_failed_total", "Times that this store could not take an origin."),
+            oklog_consumed: list.counters(
+                "weir_oklog_consumed_segments_total",
+                "Segments of OK Log stored here and committed at their ingester.",
+                &["ingester"],
+            ),
+            oklog_refused: list.counters(
+                "weir_oklog_refused_segments_total",
+                "Times that a segment of OK Log was read and not taken: no segment, or the log does not take it.",
+                &["ingester", "reason"],
+            ),
+            oklog_ingester_up: list.gauges(
+                "weir_oklog_ingester_up",
+                "1 while the ingester of OK Log answers.",
+                &["ingester"],
+            ),
+            list_units: list.gauges(
+                "weir_list_units",
+                "Units of other nodes that are known, by the role that follows them and how they are known.",
+                &["role", "by"],
+            ),
+            list_bytes: list.gauges(
+                "weir_list_bytes",
+                "Memory that the lists of what other nodes hold take, about, by the role that follows them.",
+                &["role"],
+            ),
             repair_missing: list.gauge(
                 "weir_repair_missing_origins",
                 "Origins on too few stores of which this store has no copy.",
@@ -330,6 +377,20 @@ impl Metrics {
                 "weir_repair_failed_total",
                 "Times that this store could not fetch an origin from another one.",
             ),
+            store_dropped: list.counter(
+                "weir_store_dropped_origins_total",
+                "Origins that this store has let go of because enough others have them.",
+            ),
+            store_dropped_bytes: list.counter(
+                "weir_store_dropped_bytes_total",
+                "Bytes of the segments that this store has let go of because enough others have them.",
+            ),
+            moving_left_bytes: list.gauges(
+                "weir_moving_left_bytes",
+                "Bytes still to be moved, as far as is known: repair and fill come, give, drain and hand_over go.",
+                &["what"],
+            ),
+            draining: list.gauge("weir_draining", "1 while this node is to be emptied, or is empty."),
             store_segments: list.gauge("weir_store_segments", "Segments of the store."),
             store_origins: list.gauge("weir_store_origins", "Origins that the store holds, whole."),
             store_bytes: list.gauge("weir_store_bytes", "Bytes of the segments of the store."),
@@ -381,6 +442,14 @@ impl Metrics {
     /// The Prometheus text format, version 0.0.4.
     pub(crate) fn text(&self) -> String {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+
+    /// Tells how large the lists are that a role follows.
+    pub(crate) fn lists(&self, role: &str, size: ListSize) {
+        for (by, units) in [("name", size.by_name), ("digest", size.by_digest)] {
+            self.list_units.with_label_values(&[role, by]).set(units as i64);
+        }
+        self.list_bytes.with_label_values(&[role]).set(size.bytes as i64);
     }
 
     fn bounded_topic(&self, topic: &str) -> String {

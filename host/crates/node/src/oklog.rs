@@ -1,6 +1,8 @@
 //! What OK Log's routes ask of this node.
 
+mod consuming;
 mod origins;
+mod uncommitted;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use crate::handover::Handover;
 use crate::peers::{Peer, Peers};
 use crate::queries::{Local, Planner};
 use crate::snapshots::HeldByIngest;
+pub(crate) use consuming::consume;
 use origins::Origins;
 
 /// The port of an address that names none.

@@ -4,6 +4,7 @@
 //! [`Arrivals`], and ends when [`Peer::gone`] says so.
 
 mod arrivals;
+mod count;
 mod peer;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,11 +17,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use weir_api::ClusterKey;
-use weir_api::client::ClientError;
+use weir_api::backend::peer::Role;
+use weir_api::client::{ClientError, PeerClient};
 use weir_record::limits::{PEER_INFO_MS, PEER_INFO_NODES};
 use weir_replication::StoreNode;
 
 pub(crate) use arrivals::Arrivals;
+pub(crate) use count::count_stores;
 pub(crate) use peer::Peer;
 
 /// All of them.
@@ -143,6 +146,16 @@ impl Peers {
         let mut nodes = BTreeSet::new();
         others.retain(|peer| peer.node().is_none_or(|node| nodes.insert(node)));
         others
+    }
+
+    /// Those that answer questions about the records of all nodes, in random order: none of them gets all questions.
+    pub(crate) fn answering(&self) -> Vec<PeerClient> {
+        let is_asked =
+            |peer: &Arc<Peer>| peer.is_up() && peer.info().is_some_and(|info| info.is(Role::Query));
+        let others = self.others().into_iter().filter(is_asked);
+        let mut answering: Vec<PeerClient> = others.map(|peer| peer.client.clone()).collect();
+        fastrand::shuffle(&mut answering);
+        answering
     }
 
     /// Whether a node is asked at this address, and not at another one that it has, too.

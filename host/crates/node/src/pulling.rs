@@ -25,6 +25,7 @@ use weir_storage::store::{AcceptError, Accepted, Expected, Offer};
 use crate::announce::Announced;
 use crate::clock;
 use crate::handover::Handover;
+use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::peers::{Arrivals, Peer, Peers};
 
@@ -43,8 +44,10 @@ pub(crate) struct Pulling {
     pub(crate) peers: Arc<Peers>,
     /// The ingest role of this very node.
     pub(crate) own: Option<Arc<Handover>>,
-    /// This node, as placement sees it.
+    /// This node, as placement sees it while it takes part.
     pub(crate) placed: StoreNode,
+    /// Whether it takes part.
+    pub(crate) jobs: Arc<Jobs>,
     pub(crate) replication: usize,
     pub(crate) puller: Mutex<Puller>,
     pub(crate) wake: Notify,
@@ -82,8 +85,14 @@ impl Pulling {
         }
     }
 
+    /// The stores that answer, and this one.
+    pub(crate) fn stores(&self) -> Vec<StoreNode> {
+        let draining = self.jobs.wanted().draining;
+        self.peers.stores(Some(StoreNode { draining, ..self.placed.clone() }))
+    }
+
     fn start_work(self: &Arc<Self>, at_work: &mut JoinSet<()>, pulls_max: usize) {
-        let stores = self.peers.stores(Some(self.placed.clone()));
+        let stores = self.stores();
         let work = {
             let mut puller = self.puller.lock();
             puller.set_stores(&stores, self.replication);
@@ -284,7 +293,7 @@ impl Pulling {
         }
     }
 
-    fn peer(&self, node: u64) -> Option<Arc<Peer>> {
+    pub(crate) fn peer(&self, node: u64) -> Option<Arc<Peer>> {
         self.peers.others().into_iter().find(|peer| peer.node() == Some(node))
     }
 }

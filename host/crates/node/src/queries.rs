@@ -6,9 +6,11 @@ mod deadline;
 mod gather;
 mod local;
 mod merger;
+mod piped;
 mod planner;
 mod remote;
 mod shares;
+mod verdict;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,16 +18,18 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use weir_api::backend::{ApiError, ErrorKind, QueryAnswer, QueryRequest};
-use weir_engine::Plan;
+use weir_engine::{Plan, Stages};
 use weir_query::{Histogram, Matcher, Stats};
 use weir_record::limits::{QUERIES_RUNNING_MAX, QUERIES_WAITING_MAX};
 
+use crate::filters::{Chain, Filters, Spec};
 use crate::metrics::Metrics;
 use counting::{BucketsOf, Count};
 use gather::Gather;
 pub(crate) use local::{Kind, Local};
 pub(crate) use planner::Planner;
 pub(crate) use shares::records;
+use verdict::Verdict;
 
 /// Chunks of rows between two stages: enough that neither waits for the other's scheduling.
 const CHUNKS_AHEAD: usize = 4;
@@ -35,6 +39,7 @@ pub(crate) struct Queries {
     local: Arc<Local>,
     /// `None` for a node that is alone.
     planner: Option<Arc<Planner>>,
+    filters: Arc<Filters>,
     running: Arc<Semaphore>,
     waiting: AtomicUsize,
     /// How long one may take.
@@ -47,8 +52,37 @@ pub(crate) struct Queries {
 struct Question {
     request: QueryRequest,
     plan: Plan,
+    /// What matching records go through where they are.
+    stages: Arc<[Spec]>,
     /// When nobody waits for the answer any more.
     deadline: Option<Instant>,
+    /// What ends it, whoever says so.
+    verdict: Verdict,
+}
+
+impl Question {
+    /// A question as it was asked, to be put to all.
+    fn new(
+        request: QueryRequest,
+        stages: Arc<[Spec]>,
+        deadline: Option<Instant>,
+    ) -> Result<Question, ApiError> {
+        let matcher = Matcher::compile(&request.expr)
+            .map_err(|error| ApiError::bad_request("bad_query", error.to_string()))?;
+        // An aggregate has a state, which belongs to one search: whoever begins that opens it.
+        let is_sum = stages.last().is_some_and(Spec::is_sum);
+        let chain = (!stages.is_empty() && !is_sum).then(|| Chain::new(stages.clone(), &request.cancel));
+        let plan = Plan {
+            matcher,
+            from: request.from,
+            to: request.to,
+            limit: request.limit,
+            order: request.order,
+            whole: false,
+            stages: chain.map(|chain| chain as Arc<dyn Stages>),
+        };
+        Ok(Question { request, plan, stages, deadline, verdict: Verdict::default() })
+    }
 }
 
 impl Queries {
@@ -56,20 +90,31 @@ impl Queries {
     pub(crate) fn new(
         local: Arc<Local>,
         planner: Option<Arc<Planner>>,
+        filters: Arc<Filters>,
         time_max: Option<Duration>,
         metrics: Arc<Metrics>,
     ) -> Arc<Queries> {
         let running = Arc::new(Semaphore::new(QUERIES_RUNNING_MAX));
-        Arc::new(Queries { local, planner, running, waiting: AtomicUsize::new(0), time_max, metrics })
+        Arc::new(Queries {
+            local,
+            planner,
+            filters,
+            running,
+            waiting: AtomicUsize::new(0),
+            time_max,
+            metrics,
+        })
     }
 
     /// Starts a query; its rows come through the answer.
     pub(crate) async fn start(self: &Arc<Self>, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
         self.within(request, |queries, request, deadline| async move {
-            if request.context.is_none() {
-                queries.hits(request, deadline).await
+            if !request.stages.is_empty() {
+                queries.piped(request, deadline).await
+            } else if request.context.is_none() {
+                queries.hits(request, Arc::default(), deadline).await
             } else {
-                queries.with_context(request, deadline).await
+                queries.with_context(request, Arc::default(), deadline).await
             }
         })
         .await
@@ -77,7 +122,10 @@ impl Queries {
 
     /// Starts a query over what this node itself holds.
     pub(crate) async fn start_here(self: &Arc<Self>, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
-        self.within(request, |queries, request, _| async move { queries.here(request).await }).await
+        self.within(request, |queries, request, _| async move {
+            queries.hits_here(Question::new(request, Arc::default(), None)?).await
+        })
+        .await
     }
 
     /// Starts a query that ends when it takes too long.
@@ -96,14 +144,15 @@ impl Queries {
         }
     }
 
-    /// Starts a query for what matches.
+    /// Starts a query for what matches, and is left by stages.
     async fn hits(
         self: &Arc<Self>,
         request: QueryRequest,
+        stages: Arc<[Spec]>,
         deadline: Option<Instant>,
     ) -> Result<QueryAnswer, ApiError> {
-        let Some(planner) = self.planner.clone() else { return self.here(request).await };
-        let question = Question { plan: plan_of(&request)?, request, deadline };
+        let question = Question::new(request, stages, deadline)?;
+        let Some(planner) = self.planner.clone() else { return self.hits_here(question).await };
         let asked = Instant::now();
         let place = self.place(&question.request).await?;
         let queue_us = micros(asked);
@@ -133,8 +182,8 @@ impl Queries {
     }
 
     /// The same over what this node itself holds.
-    async fn here(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
-        let plan = plan_of(&request)?;
+    async fn hits_here(&self, question: Question) -> Result<QueryAnswer, ApiError> {
+        let Question { plan, request, .. } = question;
         let asked = Instant::now();
         let place = self.place(&request).await?;
         let queue_us = micros(asked);
@@ -167,7 +216,8 @@ impl Queries {
         buckets: BucketsOf<'_>,
     ) -> Result<(Histogram, Stats), ApiError> {
         let deadline = self.time_max.map(|time_max| Instant::now() + time_max);
-        let question = Question { plan: plan_of(&request)?, request, deadline };
+        let (request, stages) = self.counted_stages(request).await?;
+        let question = Question::new(request, stages, deadline)?;
         let counted = self.counted(question, buckets);
         let Some(time_max) = self.time_max else { return counted.await };
         // Whoever asked cancels what is under way when this returns.
@@ -186,7 +236,7 @@ impl Queries {
         self.metrics.queries_running.inc();
         let counted = async {
             if let Some(planner) = &self.planner {
-                return Count::new(&self.local, planner, &question, buckets).run().await;
+                return Count::new(&self.local, planner, &question).histogram(buckets).await;
             }
             let buckets = buckets(self.local.holder().pin().id_range())?;
             self.local.histogram_of_all(question.plan.clone(), buckets, &question.request.cancel).await
@@ -224,19 +274,6 @@ impl Queries {
         self.waiting.fetch_sub(1, Ordering::AcqRel);
         place.ok_or_else(|| ApiError::new(ErrorKind::Unavailable, "cancelled", "the query was cancelled"))
     }
-}
-
-fn plan_of(request: &QueryRequest) -> Result<Plan, ApiError> {
-    let matcher = Matcher::compile(&request.expr)
-        .map_err(|error| ApiError::bad_request("bad_query", error.to_string()))?;
-    Ok(Plan {
-        matcher,
-        from: request.from,
-        to: request.to,
-        limit: request.limit,
-        order: request.order,
-        whole: false,
-    })
 }
 
 fn micros(since: Instant) -> u64 {

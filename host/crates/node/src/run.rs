@@ -1,6 +1,7 @@
 //! From a configuration to a running node, and from a signal to its end. Reads top to bottom.
 
 mod error;
+mod line_ports;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use weir_api::{ClusterKey, Server, ServerOptions};
 use weir_engine::{Engine, EngineOptions};
 use weir_plugin_runtime::{Runtime, RuntimeOptions};
 use weir_record::Stream;
-use weir_record::limits::{QUERIES_MEMORY_BYTES_MAX, QUERY_MEMORY_BYTES_MAX};
+use weir_record::limits::{HOLDINGS_LOOK_MS_MAX, QUERIES_MEMORY_BYTES_MAX, QUERY_MEMORY_BYTES_MAX};
 use weir_record::stream::DEFAULT_TOPIC;
 use weir_replication::StoreNode;
 use weir_storage::poison::Poison;
@@ -26,18 +27,22 @@ use crate::announce::Announced;
 use crate::backend::NodeBackend;
 use crate::catalog::Catalog;
 use crate::clock;
-use crate::config::{Config, Listen};
-use crate::forward::Forward;
-use crate::forward::backend::ForwardBackend;
+use crate::config::{Cluster, Config};
+use crate::dropping::Dropping;
+use crate::filters::Filters;
+use crate::forward::{self, Forward};
 use crate::forward_lines;
 use crate::gossip::{self, Gossip, OwnState};
 use crate::idempotency::Answers;
 use crate::ingest_role::IngestRole;
 use crate::intake::Intake;
+use crate::jobs::Jobs;
 use crate::members::Members;
 use crate::metrics::Metrics;
+use crate::moving::Moving;
 use crate::oklog::{self, Foreign};
-use crate::peers::Peers;
+use crate::peers::{self, Peers};
+use crate::plugins::Plugins;
 use crate::pulling::Pulling;
 use crate::queries::{Local, Planner, Queries};
 use crate::recovered;
@@ -49,10 +54,11 @@ use crate::snapshots::{Holder, Snapshots};
 use crate::sources::Sources;
 use crate::sources::sink::{LocalSink, Sink};
 use crate::tail::Merged;
-use crate::tcp_lines::{LinePort, Mode};
+use crate::taking;
 use crate::upkeep::{self, Expiring};
 
 pub use error::RunError;
+use line_ports::line_ports;
 
 /// How long shutdown may take: the sources' last words, requests under way, the last commit.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -105,10 +111,13 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
 
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    let announced = Arc::new(Announced::new(data_dir.node(), fastrand::u64(..)));
+    let announced =
+        Arc::new(Announced::new(data_dir.node(), fastrand::u64(..), config.cluster.quiet_after_ms));
     let stores = watch::Sender::new(1);
+    let jobs = Jobs::read(data_dir.path());
+    let moving = Arc::new(Moving::new(config.cluster.replication, jobs.wanted()));
     let ingest_role = if config.roles.ingest {
-        Some(IngestRole::open(config, &data_dir, &announced, &stores, failed.clone(), &metrics)?)
+        Some(IngestRole::open(config, &data_dir, &announced, &stores, failed.clone(), &metrics, &stop)?)
     } else {
         None
     };
@@ -130,7 +139,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
             let (keys, moved) = KeyFile::open(data_dir.disk(), data_dir.path(), clock::now_ms())?;
             recovered::tell_moved(&moved, &metrics);
             let answers = Answers::new(keys.sharing(poison), failed.clone());
-            Some(Intake { ingest: role.ingest.clone(), answers })
+            Some(Intake { ingest: role.ingest.clone(), answers, jobs: jobs.clone() })
         }
         None => None,
     };
@@ -141,10 +150,13 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     })
     .map_err(RunError::Start)?;
     let local = Arc::new(Local::new(engine, holder.clone(), metrics.clone()));
+    let plugins = Plugins::new(config, &options.embedded, plugin_runtime(Some(data_dir.plugins_dir()))?);
+    let filters = Filters::new(plugins.clone(), metrics.clone());
     let has_others = config.cluster.has_others();
     let planner = (config.roles.query && has_others).then(|| {
         let remembered = remember::read(data_dir.path());
-        Planner::new(data_dir.node(), holder.clone(), peers.clone(), retention_ms(config), remembered)
+        let (own, peers) = (data_dir.node(), peers.clone());
+        Planner::new(own, holder.clone(), peers, retention_ms(config), remembered, metrics.clone())
     });
     let ingest = ingest_role.as_ref().map(|role| role.ingest.clone());
     let handover = ingest_role.as_ref().map(|role| role.handover.clone());
@@ -163,8 +175,11 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         handover: handover.clone(),
         store: store.clone(),
         local: local.clone(),
+        filters: filters.clone(),
         snapshots: Snapshots::default(),
         tails: tails.clone(),
+        jobs: jobs.clone(),
+        moving: moving.clone(),
     });
 
     let consumed = config.oklog_consumers.then(|| holder.ingest.clone().zip(handover.clone())).flatten();
@@ -175,8 +190,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         desk: consumed.map(|(held, handover)| oklog::desk(held, handover, local.clone())),
     };
     let (stopping, stopping_seen) = watch::channel(false);
-    let runtime = plugin_runtime(Some(data_dir.plugins_dir()))?;
-    let sources = Sources::new(config, &options.embedded, runtime, metrics.clone());
+    let sources = Sources::new(config, plugins, metrics.clone());
     let gossip = match &config.cluster.gossip {
         None => None,
         Some(of) => Some(
@@ -213,17 +227,20 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         queries: Queries::new(
             local,
             planner.clone(),
+            filters.clone(),
             config.query.timeout_ms.map(Duration::from_millis),
             metrics.clone(),
         ),
         tails: Merged::new(tails, peers.clone(), data_dir.node()),
-        catalog: Catalog { holder: holder.clone(), peers: config.roles.query.then(|| peers.clone()) },
+        catalog: Catalog { holder: holder.clone(), peers: peers.clone() },
         holder,
         serving,
         oklog,
         members,
         sources: sources.clone(),
+        filters,
         metrics: metrics.clone(),
+        passes_on: has_others && !config.roles.query,
         replicates: has_others || config.roles.store,
         data_dir: data_dir.path().to_owned(),
         ready: AtomicBool::new(false),
@@ -236,7 +253,12 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     let leaving = CancellationToken::new();
     let gossiping = gossip.clone().zip(config.cluster.gossip.clone());
     let gossiping = gossiping.map(|(gossip, of)| tokio::spawn(gossip.run(of.join, leaving.clone())));
-    tasks.spawn(count_stores(peers.clone(), config.roles.store, stores, stop.clone()));
+    tasks.spawn(peers::count_stores(
+        peers.clone(),
+        config.roles.store.then(|| jobs.clone()),
+        stores,
+        stop.clone(),
+    ));
     let mut cursors = std::collections::BTreeMap::new();
     if let Some(role) = ingest_role {
         cursors = role.cursors.clone();
@@ -251,6 +273,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
             draining: false,
             full: false,
         };
+        tasks.spawn(announced.clone().watch_quiet(quiet_look(&config.cluster), stop.clone()));
         let pulling = Pulling {
             node: data_dir.node(),
             store: store.clone(),
@@ -258,14 +281,19 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
             peers: peers.clone(),
             own: handover.clone(),
             placed,
+            jobs: jobs.clone(),
             replication: config.cluster.replication,
             puller: parking_lot::Mutex::new(weir_replication::Puller::new(data_dir.node())),
             wake: tokio::sync::Notify::new(),
             metrics: metrics.clone(),
         };
         let pulling = Arc::new(pulling);
-        let repairing = Repairing::new(pulling.clone(), config.cluster.repair_after_ms);
+        let repairing = Repairing::new(pulling.clone(), moving.clone(), &config.cluster);
+        let (pulling_from, repairing_with) = (pulling.clone(), repairing.clone());
         tasks.spawn(repairing.run(stop.clone()));
+        let dropping =
+            Dropping { pulling: pulling_from, repairing: repairing_with, moving, jobs: jobs.clone() };
+        tasks.spawn(Arc::new(dropping).run(stop.clone()));
         tasks.spawn(pulling.run(stop.clone()));
         for work in [CompactWork::Merge, CompactWork::Settle] {
             tasks.spawn(upkeep::compact(store.clone(), work, stop.clone()));
@@ -291,7 +319,12 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         (None, Some(ingest)) => Some(Arc::new(LocalSink::new(ingest.clone(), "source", stop.clone()))),
         (None, None) => None,
     };
-    let source_tasks = sink.map(|sink| sources.start(&sink, cursors, &stop)).unwrap_or_default();
+    let taking = taking::until_drained(&jobs, &stop);
+    // What goes to other nodes may go on.
+    let sources_stop = if forward.is_some() { &stop } else { &taking };
+    let source_tasks = sink.map(|sink| sources.start(&sink, cursors, sources_stop)).unwrap_or_default();
+    oklog::consume(&config.oklog_ingesters, &backend, &mut tasks, &taking)
+        .map_err(|error| RunError::Sources(error.to_string()))?;
     backend.ready.store(true, Ordering::Release);
     tracing::info!("listening on http://{address} with the page at /ui/");
     let stream =
@@ -299,7 +332,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     let mut lines = JoinSet::new();
     for (port, ingest) in line_ports.into_iter().zip(ingest.iter().cycle()) {
         tracing::info!("{}", port.told());
-        lines.spawn(port.serve(ingest.clone(), stream.clone(), metrics.clone(), stop.clone()));
+        lines.spawn(port.serve(ingest.clone(), stream.clone(), metrics.clone(), taking.clone()));
     }
     let roles: Vec<&str> = config.roles.names().collect();
     tracing::info!(version = options.version, roles = roles.join(","), "ready");
@@ -373,21 +406,14 @@ fn open_store(
     }
     let feed = Arc::clone(announced);
     store.watch(move |change| feed.store.follow(change));
+    announced.store.with(|holdings| holdings.found(clock::now_ms()));
     tracing::info!(bytes = store.bytes(), units = store.units().len(), "store opened");
     Ok(store)
 }
 
-/// Follows how many stores there are, for who spreads records over them.
-async fn count_stores(peers: Arc<Peers>, own: bool, stores: watch::Sender<usize>, stop: CancellationToken) {
-    let mut changed = peers.changed.subscribe();
-    loop {
-        let live = peers.stores(None).len() + usize::from(own);
-        stores.send_if_modified(|known| std::mem::replace(known, live.max(1)) != live.max(1));
-        tokio::select! {
-            () = stop.cancelled() => return,
-            changed = changed.changed() => if changed.is_err() { return },
-        }
-    }
+/// How often it is looked which units have become quiet.
+fn quiet_look(cluster: &Cluster) -> Duration {
+    Duration::from_millis((cluster.quiet_after_ms / 4).clamp(1, HOLDINGS_LOOK_MS_MAX))
 }
 
 fn retention_ms(config: &Config) -> u64 {
@@ -402,18 +428,14 @@ async fn forwarder(options: RunOptions, mut signals: Signals, metrics: Arc<Metri
         config.forward_spool.map(|_| DataDir::open(&config.data_dir, fastrand::u64(..))).transpose()?;
     recovered::tell_moved(data_dir.iter().flat_map(DataDir::quarantined), &metrics);
     let runtime = plugin_runtime(data_dir.as_ref().map(DataDir::plugins_dir))?;
-    let sources = Sources::new(config, &options.embedded, runtime, metrics.clone());
+    let plugins = Plugins::new(config, &options.embedded, runtime);
+    let sources = Sources::new(config, plugins, metrics.clone());
     let stop = CancellationToken::new();
-    let server = config.listen.api.map(|api| Server::bind(api, ServerOptions::default())).transpose()?;
+    let server = forward::backend::bind(config)?;
     let mut forward = Forward::start(config, data_dir.as_ref(), metrics.clone(), &stop).await?;
     let cursors = std::mem::take(&mut forward.cursors);
     let mut tasks = sources.start(&forward.sink(), cursors, &stop);
-    if let Some(server) = server {
-        // Where it was asked for it is told, although a forwarder is else silent.
-        eprintln!("listening on http://{}", server.address());
-        let backend = ForwardBackend { sources: sources.clone(), metrics: metrics.clone() };
-        tokio::spawn(server.serve(Arc::new(backend), stop.clone()));
-    }
+    forward::backend::serve(server, &sources, &metrics, &stop);
     let finished = async {
         all(&mut tasks).await;
         forward.drained().await;
@@ -442,23 +464,6 @@ async fn journal_failed(forward: Option<&Forward>) -> String {
         Some(forward) => forward.failed().await,
         None => std::future::pending().await,
     }
-}
-
-/// Binds the ports for lines that are not turned off.
-fn line_ports(listen: Listen) -> Result<Vec<LinePort>, RunError> {
-    let wanted = [(Mode::Fast, listen.fast), (Mode::Durable, listen.durable)];
-    let mut ports = Vec::new();
-    for (mode, address) in wanted {
-        let Some(address) = address else { continue };
-        match LinePort::bind(mode, address) {
-            Ok(port) => ports.push(port),
-            Err(error) if listen.lines_if_free => {
-                tracing::warn!(%error, "no port for lines: this node goes on without it, as it was not asked for");
-            }
-            Err(source) => return Err(RunError::Lines { port: mode.name(), source }),
-        }
-    }
-    Ok(ports)
 }
 
 /// Waits for all tasks.

@@ -10,16 +10,17 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use weir_api::ClusterKey;
 use weir_api::backend::peer::{
-    ChangesRequest, ConfirmRequest, Confirmed, FailedRequest, Gap, HashedRows, Kept, LogStart, NodeInfo,
-    OriginFile, OriginRequest, PROTOCOL, PeerBackend, PlanAnswer, PlanRequest, Role, SearchAnswer, SearchEnd,
-    SearchMode, SearchRequest, SnapshotToken, Syntax, TailAnswer, TailEvent, TailRequest,
+    ChangesRequest, ConfirmRequest, Confirmed, CountedOn, FailedRequest, Gap, HashedRows, HoldsRequest, Job,
+    Kept, LogStart, NamesRequest, NodeInfo, OriginFile, OriginRequest, PROTOCOL, PeerBackend, PlanAnswer,
+    PlanRequest, Role, SearchAnswer, SearchEnd, SearchMode, SearchRequest, SnapshotToken, Syntax, TailAnswer,
+    TailEvent, TailRequest,
 };
-use weir_api::backend::{self, ApiError, StreamInfo};
+use weir_api::backend::{self, ApiError, StreamInfo, WorkInfo};
 use weir_engine::Plan;
 use weir_query::{Buckets, Expr, Fingerprint, Matcher, parse, parse_regex};
 use weir_record::RecordId;
-use weir_record::limits::{NODE_WAIT_MS_MAX, STORE_WRITE_BYTES};
-use weir_replication::{Confirmation, Place, Refused, TimeRange};
+use weir_record::limits::{CHANGES_BYTES_MAX, NODE_WAIT_MS_MAX, STORE_WRITE_BYTES};
+use weir_replication::{Changes, Confirmation, Place, Refused, TimeRange};
 use weir_storage::{SegmentFile, Store};
 
 use crate::announce::Announced;
@@ -27,7 +28,10 @@ use crate::catalog;
 use crate::clock;
 use crate::config::Roles;
 use crate::copies;
+use crate::filters::{Chain, Filters, Spec};
 use crate::handover::Handover;
+use crate::jobs::Jobs;
+use crate::moving::Moving;
 use crate::queries::{Kind, Local, records};
 use crate::snapshots::{Pinned, Snapshots};
 use crate::tail::Tails;
@@ -49,8 +53,11 @@ pub(crate) struct Serving {
     pub(crate) handover: Option<Arc<Handover>>,
     pub(crate) store: Option<Store>,
     pub(crate) local: Arc<Local>,
+    pub(crate) filters: Arc<Filters>,
     pub(crate) snapshots: Snapshots,
     pub(crate) tails: Option<Arc<Tails>>,
+    pub(crate) jobs: Arc<Jobs>,
+    pub(crate) moving: Arc<Moving>,
 }
 
 impl PeerBackend for Serving {
@@ -69,6 +76,7 @@ impl PeerBackend for Serving {
             (self.roles.query, Role::Query),
             (self.roles.forward, Role::Forward),
         ];
+        let draining = self.jobs.wanted().draining;
         NodeInfo {
             node: self.node,
             incarnation: self.incarnation,
@@ -78,7 +86,9 @@ impl PeerBackend for Serving {
             zone: self.zone.clone(),
             capacity_bytes: self.capacity_bytes,
             full: self.store.as_ref().is_some_and(Store::is_full),
-            draining: false,
+            draining,
+            empty: draining && self.local.holder().is_empty(),
+            work: self.work(draining),
             replication: self.replication as u32,
             now_ms: clock::now_ms(),
         }
@@ -88,6 +98,22 @@ impl PeerBackend for Serving {
         Box::pin(async move {
             let wait = Duration::from_millis(request.wait_ms.min(NODE_WAIT_MS_MAX));
             let changes = self.announced.of(request.place).changes(&request.since, wait).await;
+            Ok(changes.encode().into())
+        })
+    }
+
+    fn names(&self, request: NamesRequest) -> BoxFuture<'_, Result<Bytes, ApiError>> {
+        Box::pin(async move {
+            let NamesRequest { units, after, snapshot } = request;
+            let changes = match snapshot {
+                None => self.announced.store.names_of(&units, after.as_ref()),
+                Some(token) => {
+                    let pinned = self.snapshots.get(token).ok_or_else(ApiError::snapshot_gone)?;
+                    let names = pinned.names_of(&units);
+                    let of = self.announced.store.with(|holdings| holdings.position());
+                    Changes::naming(self.node, &of, &names, &units, after.as_ref(), CHANGES_BYTES_MAX)
+                }
+            };
             Ok(changes.encode().into())
         })
     }
@@ -142,6 +168,20 @@ impl PeerBackend for Serving {
         })
     }
 
+    fn holds(&self, request: HoldsRequest) -> BoxFuture<'_, Result<Vec<bool>, ApiError>> {
+        // In one look: what this store begins to let go of after it has said yes, it asks others about after that.
+        let dropper = self.moving.dropper.lock();
+        let holds = self.announced.store.with(|own| {
+            let may = |asked: &CountedOn| dropper.may_count_on(&asked.origin, &asked.digest, own);
+            request.origins.iter().map(may).collect()
+        });
+        Box::pin(std::future::ready(Ok(holds)))
+    }
+
+    fn job(&self, job: Job) -> BoxFuture<'_, Result<(), ApiError>> {
+        Box::pin(self.begin(job))
+    }
+
     fn plan(&self, request: PlanRequest) -> BoxFuture<'_, Result<PlanAnswer, ApiError>> {
         Box::pin(async move {
             let (pinned, changes) = self.local.holder().plan(request.place, &request.since);
@@ -179,7 +219,15 @@ impl PeerBackend for Serving {
                 Syntax::Regex => parse_regex(&request.query),
             };
             let expr = expr.map_err(|error| ApiError::bad_request("bad_query", error.to_string()))?;
-            self.start(&pinned, &expr, request, cancel)
+            let (filters, asked) = (self.filters.clone(), request.stages.clone());
+            let stages = if asked.is_empty() {
+                Arc::default()
+            } else {
+                // It may have to be compiled.
+                let loading = tokio::task::spawn_blocking(move || filters.of_peer(&asked)).await;
+                loading.map_err(|_| ApiError::internal("loading a filter has panicked"))??
+            };
+            self.start(&pinned, &expr, request, stages, cancel)
         })
     }
 
@@ -199,7 +247,13 @@ impl PeerBackend for Serving {
             let expr = parse(&request.query)
                 .map_err(|error| ApiError::bad_request("bad_query", error.to_string()))?;
             let resume = request.resume.map(|resume| resume.to_vec());
-            let request = backend::TailRequest { text: request.query, expr, resume, cancel: cancel.clone() };
+            let request = backend::TailRequest {
+                text: request.query,
+                expr,
+                stages: Vec::new(),
+                resume,
+                cancel: cancel.clone(),
+            };
             let mut events = tails.tail(request).await?.events;
             let (send, receive) = mpsc::channel(CHUNKS_AHEAD);
             let (finish, done) = oneshot::channel();
@@ -236,12 +290,13 @@ impl Serving {
         pinned: &Pinned,
         expr: &Expr,
         request: SearchRequest,
+        stages: Arc<[Spec]>,
         cancel: CancellationToken,
     ) -> Result<SearchAnswer, ApiError> {
         let matcher =
             Matcher::compile(expr).map_err(|error| ApiError::bad_request("bad_query", error.to_string()))?;
         let SearchRequest { from, to, limit, order, time_ms, whole, mode, log, units, .. } = request;
-        let plan = Plan { matcher, from, to, limit, order, whole };
+        let mut plan = Plan { matcher, from, to, limit, order, whole, stages: None };
         let kind = match mode {
             SearchMode::Rows => Kind::Rows,
             SearchMode::Around(around) => Kind::Around(Arc::new(around)),
@@ -251,7 +306,12 @@ impl Serving {
                     .map_err(|error| ApiError::bad_request("bad_buckets", error.to_string()))?;
                 Kind::Rest(buckets, known_of(&known)?)
             }
+            SearchMode::SuspectRows => Kind::SuspectRows,
+            SearchMode::Sum(known) => Kind::Sum(stages.clone(), known_of(&known)?),
         };
+        if !stages.is_empty() && !matches!(kind, Kind::Sum(..)) {
+            plan.stages = Some(Chain::new(stages, &cancel));
+        }
         let selected = pinned.some(log, &units);
         let (send, parts) = mpsc::channel(CHUNKS_AHEAD);
         let (finish, done) = oneshot::channel();
@@ -265,6 +325,59 @@ impl Serving {
             let _ = finish.send(ended.map(|stats| SearchEnd { stats, unread }));
         });
         Ok(SearchAnswer { parts, done })
+    }
+}
+
+impl Serving {
+    /// What moves here.
+    fn work(&self, draining: bool) -> Vec<WorkInfo> {
+        let mut work = self.moving.work();
+        if let Some(ingest) = self.local.holder().ingest.as_ref().filter(|_| draining) {
+            let (sums, log) = (ingest.backlog.sums(), ingest.log.snapshot());
+            let bytes: u64 = log.pieces.iter().map(|piece| piece.committed_bytes()).sum();
+            work.push(WorkInfo {
+                what: "hand_over".to_owned(),
+                // What is in the log is not sealed yet; it is an origin at least.
+                origins_left: sums.origins + u64::from(log.records() > 0),
+                bytes_left: sums.bytes + if log.records() > 0 { bytes } else { 0 },
+                ..WorkInfo::default()
+            });
+        }
+        work
+    }
+
+    async fn begin(&self, job: Job) -> Result<(), ApiError> {
+        let holds = self.roles.ingest || self.roles.store;
+        if job == Job::Drain && !holds {
+            let error = ApiError::bad_request("nothing_to_drain", "this node keeps no records");
+            return Err(error.hint("stop it: nothing will be missed"));
+        }
+        if job == Job::Repair {
+            self.moving.hurry.notify_one();
+            return Ok(());
+        }
+        if job == Job::Drain {
+            // From here on nobody counts on its copies, whether the disk has heard of that or not.
+            self.moving.dropper.lock().set_draining(true);
+        }
+        let changed = self.jobs.change(|wanted| match job {
+            Job::Drain => wanted.draining = true,
+            Job::CancelDrain => wanted.draining = false,
+            Job::Rebalance => wanted.rebalancing = self.roles.store,
+            Job::CancelRebalance => wanted.rebalancing = false,
+            Job::Repair => {}
+        });
+        let changed = changed.await;
+        self.moving.dropper.lock().set_draining(self.jobs.wanted().draining);
+        match changed {
+            Ok(true) => tracing::info!(?job, "an operator wants this of the node"),
+            Ok(false) => {}
+            Err(error) => {
+                let why = "what is wanted of this node cannot be kept on its disk; nothing has changed";
+                return Err(ApiError::internal(why).detail(error.to_string()));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -9,11 +9,12 @@ use weir_api::backend::peer::{Origins, SnapshotToken, UnitOrigins};
 use weir_engine::{Piece, Searchable, SegmentPiece};
 use weir_record::RecordId;
 use weir_record::limits::{CHANGES_BYTES_MAX, SNAPSHOT_AGE_MS_MAX, SNAPSHOTS_MAX};
-use weir_replication::{Changes, Place, Position, TimeRange};
+use weir_replication::{Catalog, Changes, Place, Position, TimeRange};
 use weir_segment::{OriginName, Unit};
+use weir_storage::store::Holding;
 use weir_storage::{Backlog, IngestSnapshot, LogReader, SegmentFile, Store, StoredSegment};
 
-use crate::announce::Announced;
+use crate::announce::{Announced, held_of};
 
 /// What of this node holds records.
 #[derive(Clone)]
@@ -179,6 +180,20 @@ impl Pinned {
         Selected { unread: unread.collect(), over }
     }
 
+    /// The origins of some units of the store by name.
+    pub(crate) fn names_of(&self, units: &[Unit]) -> Catalog {
+        let units: BTreeSet<&Unit> = units.iter().collect();
+        let mut names = Catalog::new();
+        for segment in self.store.iter().filter(|segment| units.contains(segment.unit())) {
+            for (_, origin) in segment.origins() {
+                if let Err(error) = names.insert(&held_of(&Holding::of(segment, origin))) {
+                    tracing::error!(%error, "an origin cannot be told by name: report this");
+                }
+            }
+        }
+        names
+    }
+
     /// The lowest and the highest id of all.
     pub(crate) fn id_range(&self) -> Option<(RecordId, RecordId)> {
         let log = self.log.iter().map(|piece| (piece.low(), piece.high()));
@@ -194,7 +209,7 @@ impl Pinned {
         log.chain(origins).min()
     }
 
-    /// Times of batches in the log, as far as they lie in a range. Which of them may be repeats or have keys is not
+    /// Times of all batches in the log, as far as they lie in a range. Which of them may be repeats or have keys is not
     /// known before they are sealed, so all are taken to: they are few seconds' worth.
     pub(crate) fn contested(&self, range: TimeRange) -> Vec<TimeRange> {
         let batches = self.log.iter().flat_map(|piece| piece.batches());

@@ -1,30 +1,27 @@
 //! The sources of this process: loaded, driven, watched.
 
+mod amqp;
 mod convert;
 pub(crate) mod driver;
-mod observe;
+pub(crate) mod observe;
 pub(crate) mod sink;
 pub(crate) mod status;
 
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use weir_amqp::Queue;
 use weir_api::backend::{InstanceInfo, PluginInfo};
 use weir_plugin_runtime::{
-    Counters, Digest, FilesGrant, Grants, Limits, Plugin, PluginFile, RestartPolicy, Runtime, SourceOptions,
-    Stop,
+    AmqpGrant, Counters, FilesGrant, Grants, MessageQueue, RestartPolicy, SourceOptions, Stop,
 };
-use weir_record::limits::PLUGIN_FILE_BYTES_MAX;
 
-use crate::EmbeddedPlugin;
-use crate::config::{Config, OnTrap, PluginConfig, SourceConfig};
+use crate::config::{Config, OnTrap, SourceConfig};
 use crate::metrics::Metrics;
+use crate::plugins::Plugins;
 use crate::sources::driver::SourceTask;
 use crate::sources::observe::ToNode;
 use crate::sources::sink::Sink;
@@ -32,10 +29,7 @@ use crate::sources::status::{SourceStatus, State};
 
 /// All sources of a process.
 pub(crate) struct Sources {
-    runtime: Arc<Runtime>,
-    catalog: BTreeMap<String, Origin>,
-    loaded: Mutex<BTreeMap<String, Arc<Plugin>>>,
-    loading: Mutex<()>,
+    plugins: Arc<Plugins>,
     all: Vec<Configured>,
     metrics: Arc<Metrics>,
 }
@@ -47,39 +41,15 @@ struct Configured {
     counters: Arc<Counters>,
 }
 
-/// Where a plugin's bytes come from.
-#[derive(Clone)]
-enum Origin {
-    Embedded(&'static [u8]),
-    File(PluginConfig),
-}
-
 impl Sources {
     /// The sources of a configuration; nothing is loaded yet.
-    pub(crate) fn new(
-        config: &Config,
-        embedded: &[EmbeddedPlugin],
-        runtime: Arc<Runtime>,
-        metrics: Arc<Metrics>,
-    ) -> Arc<Sources> {
-        let mut catalog: BTreeMap<String, Origin> =
-            embedded.iter().map(|plugin| (plugin.name.to_owned(), Origin::Embedded(plugin.bytes))).collect();
-        // A configured path stands in for the embedded plugin of the same name.
-        catalog
-            .extend(config.plugins.iter().map(|plugin| (plugin.name.clone(), Origin::File(plugin.clone()))));
+    pub(crate) fn new(config: &Config, plugins: Arc<Plugins>, metrics: Arc<Metrics>) -> Arc<Sources> {
         let all = config.sources.iter().map(|source| Configured {
             config: source.clone(),
             status: SourceStatus::new(&source.name, metrics.clone()),
             counters: Arc::default(),
         });
-        Arc::new(Sources {
-            runtime,
-            catalog,
-            loaded: Mutex::default(),
-            loading: Mutex::default(),
-            all: all.collect(),
-            metrics,
-        })
+        Arc::new(Sources { plugins, all: all.collect(), metrics })
     }
 
     /// Starts every source as a task of its own. A source whose plugin cannot be loaded fails alone.
@@ -93,13 +63,20 @@ impl Sources {
         for source in &self.all {
             let (sources, sink, stop) = (self.clone(), sink.clone(), stop.clone());
             let (config, status) = (source.config.clone(), source.status.clone());
-            let options = self.options_of(source, &stop);
+            let queues = match amqp::queues(&config, &self.metrics) {
+                Ok(queues) => queues,
+                Err(why) => {
+                    status.failed(&format!("source {}: {why}", config.name));
+                    continue;
+                }
+            };
+            let options = self.options_of(source, &queues, &stop);
             let cursor = cursors.remove(&config.name);
             tasks.spawn(async move {
                 let name = config.plugin.clone();
                 let loading = tokio::task::spawn_blocking({
-                    let sources = sources.clone();
-                    move || sources.load(&name)
+                    let plugins = sources.plugins.clone();
+                    move || plugins.load(&name)
                 });
                 let plugin = match loading.await {
                     Ok(Ok(plugin)) => plugin,
@@ -112,6 +89,9 @@ impl Sources {
                 SourceTask { config, plugin, options, sink, policy, born: Instant::now(), status, stop }
                     .run(cursor)
                     .await;
+                for queue in queues.values() {
+                    queue.close().await;
+                }
             });
         }
         tasks
@@ -126,12 +106,12 @@ impl Sources {
             .collect()
     }
 
-    /// All plugins of the catalogue with their instances.
+    /// All plugins with their instances.
     pub(crate) fn plugins(&self) -> Vec<PluginInfo> {
-        self.catalog.iter().map(|(name, origin)| self.plugin_info(name, origin)).collect()
+        self.plugins.names().map(|name| self.plugin_info(name)).collect()
     }
 
-    fn plugin_info(&self, name: &str, origin: &Origin) -> PluginInfo {
+    fn plugin_info(&self, name: &str) -> PluginInfo {
         let instances = self.all.iter().filter(|source| source.config.plugin == name).map(|source| {
             let facts = source.status.facts();
             InstanceInfo {
@@ -143,65 +123,26 @@ impl Sources {
                 bytes: facts.bytes,
             }
         });
-        let path = match origin {
-            Origin::Embedded(_) => None,
-            Origin::File(config) => Some(config.path.display().to_string()),
-        };
-        let mut info = PluginInfo {
-            name: name.to_owned(),
-            path,
-            instances: instances.collect(),
-            ..PluginInfo::default()
-        };
-        if let Some(plugin) = self.loaded.lock().get(name) {
-            info.kind = plugin.kind().to_string();
-            info.version = Some(plugin.info().version.clone());
-            info.summary = Some(plugin.info().summary.clone());
-            info.sha256 = plugin.digest().to_string();
-            info.imports = plugin.imports().to_vec();
-        } else if let Origin::Embedded(bytes) = origin {
-            // No source uses it: it is not compiled, and what it says of itself is not known.
-            "not loaded".clone_into(&mut info.kind);
-            info.sha256 = Digest::of(bytes).to_string();
-        }
-        info
-    }
-
-    fn load(&self, name: &str) -> Result<Arc<Plugin>, String> {
-        // One at a time: two sources of one plugin compile it once. A lock of its own, so that whoever asks
-        // for the list of plugins never waits for the compiler.
-        let _one = self.loading.lock();
-        if let Some(plugin) = self.loaded.lock().get(name) {
-            return Ok(plugin.clone());
-        }
-        let file = self.file_of(name)?;
-        let plugin = self.runtime.load(file).map_err(|error| error.to_string())?;
-        self.loaded.lock().insert(name.to_owned(), plugin.clone());
-        Ok(plugin)
-    }
-
-    fn file_of(&self, name: &str) -> Result<PluginFile, String> {
-        let (bytes, sha256) = match self.catalog.get(name) {
-            Some(Origin::Embedded(bytes)) => (bytes.to_vec(), None),
-            Some(Origin::File(config)) => (read_bounded(&config.path)?, config.sha256),
-            None => return Err(format!("there is no plugin {name}")),
-        };
-        Ok(PluginFile { name: name.to_owned(), bytes, sha256 })
+        PluginInfo { instances: instances.collect(), ..self.plugins.info(name) }
     }
 
     /// What an instance of a source is opened with, for any cursor.
-    fn options_of(&self, source: &Configured, stop: &CancellationToken) -> OptionsOf {
+    fn options_of(
+        &self,
+        source: &Configured,
+        queues: &BTreeMap<String, Arc<Queue>>,
+        stop: &CancellationToken,
+    ) -> OptionsOf {
         let config = source.config.clone();
         let files = config.grants.files.iter().map(|(name, grant)| {
             (name.clone(), FilesGrant { include: grant.include.clone(), exclude: grant.exclude.clone() })
         });
-        let grants = Grants { files: files.collect(), stdin: config.grants.stdin };
-        let limits = match self.catalog.get(&config.plugin) {
-            Some(Origin::File(plugin)) => {
-                Limits { memory_bytes: plugin.memory_bytes, call_ms: plugin.call_ms }
-            }
-            _ => Limits::default(),
-        };
+        let amqp = queues.iter().map(|(name, queue)| {
+            let queue: Arc<dyn MessageQueue> = queue.clone();
+            (name.clone(), AmqpGrant(queue))
+        });
+        let grants = Grants { amqp: amqp.collect(), files: files.collect(), stdin: config.grants.stdin };
+        let limits = self.plugins.limits_of(&config.plugin).unwrap_or_default();
         let observer = Arc::new(ToNode(self.metrics.clone()));
         let counters = source.counters.clone();
         let plugin_stop = Stop::new();
@@ -238,11 +179,7 @@ impl Sources {
     }
 
     fn policy_of(&self, plugin: &str) -> RestartPolicy {
-        let on_trap = match self.catalog.get(plugin) {
-            Some(Origin::File(config)) => config.on_trap,
-            _ => OnTrap::Restart,
-        };
-        RestartPolicy::new(match on_trap {
+        RestartPolicy::new(match self.plugins.on_trap(plugin) {
             OnTrap::Stop => weir_plugin_runtime::OnTrap::Stop,
             // `pass` and `drop` are about the records of a filter; a source has none to pass.
             OnTrap::Restart | OnTrap::Pass | OnTrap::Drop => weir_plugin_runtime::OnTrap::Restart,
@@ -252,12 +189,3 @@ impl Sources {
 
 /// Makes the options of a new instance, opened at a cursor.
 pub(crate) type OptionsOf = Box<dyn Fn(Option<Vec<u8>>) -> SourceOptions + Send + Sync>;
-
-/// A plugin's file, no more of it than a plugin may have.
-fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
-    let told = |error: std::io::Error| format!("cannot read the plugin {}: {error}", path.display());
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(told)?;
-    file.take(PLUGIN_FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(told)?;
-    Ok(bytes)
-}

@@ -11,6 +11,7 @@ mod client;
 mod hub;
 mod merge;
 mod merged;
+mod staged;
 mod token;
 mod window;
 
@@ -37,6 +38,7 @@ use weir_storage::{LogReader, Piece};
 use hub::Hub;
 pub(crate) use merge::merge;
 pub(crate) use merged::Merged;
+pub(crate) use staged::staged;
 pub(crate) use token::Token;
 use window::Bounds;
 

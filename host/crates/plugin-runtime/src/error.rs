@@ -13,9 +13,13 @@ use crate::limits::LimitError;
 use crate::restart::Outcome;
 use crate::schema::Violation;
 use crate::skew::Skew;
+use crate::stage_batch::StageOutputError;
+use crate::wit::v1::weir::plugin::types;
 
 /// Frames of a backtrace that are shown; the innermost come first.
 const FRAMES_MAX: usize = 8;
+/// Name of a failure's code, in bytes.
+pub(crate) const CODE_BYTES_MAX: usize = 64;
 
 /// A file that cannot be used as a plugin. Affects no state: nothing of the file has run, or only
 /// `describe` in an instance that is gone.
@@ -112,6 +116,18 @@ pub enum Call {
     Poll,
     /// `close`.
     Close,
+    /// `matches` of a filter.
+    Matches,
+    /// `apply` of a rewrite.
+    Apply,
+    /// `update` of an aggregate.
+    Update,
+    /// `partial` of an aggregate.
+    Partial,
+    /// `merge` of an aggregate.
+    Merge,
+    /// `finish` of an aggregate.
+    Finish,
 }
 
 impl fmt::Display for Call {
@@ -121,11 +137,19 @@ impl fmt::Display for Call {
             Call::Open => "open",
             Call::Poll => "poll",
             Call::Close => "close",
+            Call::Matches => "matches",
+            Call::Apply => "apply",
+            Call::Update => "update",
+            Call::Partial => "partial",
+            Call::Merge => "merge",
+            Call::Finish => "finish",
         })
     }
 }
 
-/// A call of a source that failed. Unless the fault is a [`Fault::Failure`] with `retry` in `poll`, the
+/// A call of a plugin that failed.
+///
+/// Of a filter: the query that it belongs to has no answer. Of a source: unless the fault is a [`Fault::Failure`] with `retry` in `poll`, the
 /// instance is gone and its receipts are given back; what it handed over before stays valid.
 #[derive(Debug)]
 pub struct SourceError {
@@ -134,6 +158,7 @@ pub struct SourceError {
 
 #[derive(Debug)]
 struct Inner {
+    noun: &'static str,
     instance: Arc<str>,
     plugin: Arc<str>,
     digest: Digest,
@@ -208,6 +233,12 @@ pub enum Fault {
     /// The plugin is no source.
     #[error("it is a {0}, not a source")]
     NotASource(Kind),
+    /// The plugin is no filter of any kind.
+    #[error("it is a {0}, and queries go through filters, rewrites and aggregates")]
+    NotAStage(Kind),
+    /// The answer of a filter that breaks a rule.
+    #[error("gave an answer that breaks a rule: {0}")]
+    Output(#[from] StageOutputError),
     /// The instance is gone since an earlier call failed or was cancelled.
     #[error("the instance is gone, open a new one")]
     Gone,
@@ -226,15 +257,18 @@ impl Fault {
                 Verdict::Restart => Outcome::Restart,
                 Verdict::Fatal => Outcome::Fatal,
             },
-            Fault::Grants(_) | Fault::Config(_) | Fault::Capability(_) | Fault::NotASource(_) => {
-                Outcome::BadConfig
-            }
+            Fault::Grants(_)
+            | Fault::Config(_)
+            | Fault::Capability(_)
+            | Fault::NotASource(_)
+            | Fault::NotAStage(_) => Outcome::BadConfig,
             Fault::Gone => Outcome::Restart,
             Fault::Trap(_)
             | Fault::Deadline { .. }
             | Fault::Limit(_)
             | Fault::Copy { .. }
             | Fault::Batch(_)
+            | Fault::Output(_)
             | Fault::Engine(_) => Outcome::Trap,
         }
     }
@@ -248,6 +282,8 @@ impl Fault {
 /// Who was called, for the text of an error.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
+    /// What the instance is of: `source`, `filter`.
+    pub(crate) noun: &'static str,
     pub(crate) instance: Arc<str>,
     pub(crate) plugin: Arc<str>,
     pub(crate) digest: Digest,
@@ -263,10 +299,10 @@ pub(crate) struct Traces {
 
 impl SourceError {
     pub(crate) fn new(caller: &Caller, call: Call, fault: Fault, traces: Traces) -> SourceError {
-        let Caller { instance, plugin, digest } = caller.clone();
+        let Caller { noun, instance, plugin, digest } = caller.clone();
         let Traces { panic, last_log, frames } = traces;
         SourceError {
-            inner: Box::new(Inner { instance, plugin, digest, call, fault, panic, last_log, frames }),
+            inner: Box::new(Inner { noun, instance, plugin, digest, call, fault, panic, last_log, frames }),
         }
     }
 
@@ -298,8 +334,8 @@ impl SourceError {
 
 impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { instance, plugin, digest, call, fault, panic, last_log, frames } = &*self.inner;
-        write!(f, "source {instance}: plugin {plugin} (sha256 {digest:.12}) in {call}: ")?;
+        let Inner { noun, instance, plugin, digest, call, fault, panic, last_log, frames } = &*self.inner;
+        write!(f, "{noun} {instance}: plugin {plugin} (sha256 {digest:.12}) in {call}: ")?;
         match panic {
             Some(panic) => write!(f, "{panic}")?,
             None => write!(f, "{fault}")?,
@@ -315,6 +351,15 @@ impl fmt::Display for SourceError {
 }
 
 impl std::error::Error for SourceError {}
+
+pub(crate) fn verdict(verdict: types::Verdict) -> Verdict {
+    match verdict {
+        types::Verdict::Retry => Verdict::Retry,
+        types::Verdict::BadConfig => Verdict::BadConfig,
+        types::Verdict::Restart => Verdict::Restart,
+        types::Verdict::Fatal => Verdict::Fatal,
+    }
+}
 
 /// What an error of wasmtime means, without the backtrace that it carries.
 pub(crate) fn fault_of(error: &wasmtime::Error, limit_ms: u64, copy_bytes_max: usize) -> Fault {

@@ -1,8 +1,11 @@
 //! What the operator lets a source reach, by name. The plugin knows the names, never what is behind.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use crate::capability;
+use crate::capability::amqp::MessageQueue;
 use crate::info::Need;
 
 /// `grants.files.<name>` of a source: files that a plugin may read.
@@ -14,9 +17,30 @@ pub struct FilesGrant {
     pub exclude: Vec<String>,
 }
 
+/// `grants.amqp.<name>` of a source: the queue behind it, which outlives the plugin's instances.
+#[derive(Clone)]
+pub struct AmqpGrant(pub Arc<dyn MessageQueue>);
+
+impl fmt::Debug for AmqpGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What is behind it has a password in it.
+        f.write_str("AmqpGrant")
+    }
+}
+
+impl PartialEq for AmqpGrant {
+    fn eq(&self, other: &AmqpGrant) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for AmqpGrant {}
+
 /// The `grants` of one source. What is not here is denied.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Grants {
+    /// Queues of brokers, by the plugin's name for them.
+    pub amqp: BTreeMap<String, AmqpGrant>,
     /// By the plugin's name for them.
     pub files: BTreeMap<String, FilesGrant>,
     /// Standard input of the process.
@@ -94,7 +118,11 @@ mod tests {
                  [sources.\"my nginx\"]\ngrants.stdin = true",
             ]
         );
-        let given = Grants { files: BTreeMap::from([("logs".into(), FilesGrant::default())]), stdin: true };
+        let given = Grants {
+            files: BTreeMap::from([("logs".into(), FilesGrant::default())]),
+            stdin: true,
+            ..Grants::default()
+        };
         assert_eq!(check(&needs, &given, "n"), Ok(()));
     }
 

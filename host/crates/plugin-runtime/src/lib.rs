@@ -2,7 +2,7 @@
 //!
 //! A [`Runtime`] turns a file into a [`Plugin`] after checking it from its first byte to what it says of
 //! itself; a [`Source`] is one running instance that is opened at a cursor, polled for records, and
-//! closed. What a plugin can reach is what its imports name and the operator's [`Grants`] give; what it can
+//! closed; a [`Stage`] is one that runs in a query, over flat batches of its records. What a plugin can reach is what its imports name and the operator's [`Grants`] give; what it can
 //! take is bounded: memory, time, bytes handed over, log lines, handles. After a trap the instance is
 //! gone, and a [`RestartPolicy`] says what comes next.
 //!
@@ -23,6 +23,7 @@ mod info;
 mod instance;
 mod kind;
 mod limits;
+mod metadata;
 mod module;
 mod observe;
 mod plugin;
@@ -31,6 +32,7 @@ mod runtime;
 mod schema;
 mod signature;
 mod skew;
+mod stage_batch;
 mod stop;
 mod wit;
 mod worlds;
@@ -40,13 +42,15 @@ mod tests;
 
 pub use batch::{BatchLimits, Labels, PluginBatch, PluginBatchError, RawBatch, StreamRecords};
 pub use cache::Origin;
+pub use capability::amqp::{Broken, Envelope, MessageQueue, Messages};
 pub use capability::receipts::{Receipt, ReceiptSink};
 pub use capability::stdin::StdinHub;
 pub use digest::{Digest, DigestError};
 pub use error::{Call, Fault, LoadError, LoadFault, SourceError, Verdict};
-pub use grants::{FilesGrant, GrantError, Grants, check as check_grants};
+pub use grants::{AmqpGrant, FilesGrant, GrantError, Grants, check as check_grants};
 pub use info::{Info, Need};
 pub use instance::source::{Budget, Polled, Source, SourceOptions, Taken};
+pub use instance::stage::{Hints, Stage, StageOptions};
 pub use kind::Kind;
 pub use limits::{LimitError, Limits};
 pub use observe::{Counters, Level, LogLine, Metric, MetricKind, Observer, Stats, TracingObserver};
@@ -55,5 +59,6 @@ pub use restart::{Action, OnTrap, Outcome, RestartPolicy, Standing, Stopped};
 pub use runtime::{PluginFile, Runtime, RuntimeError, RuntimeOptions};
 pub use schema::{Schema, Violation};
 pub use skew::{Skew, Way};
+pub use stage_batch::{Rewritten, StageBatch, StageOutputError};
 pub use stop::Stop;
-pub use worlds::package as wit_package;
+pub use worlds::{outline, package as wit_package};

@@ -5,6 +5,7 @@ use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 use wit_component::ComponentEncoder;
 
 use crate::error::LoadFault;
+use crate::metadata::Packages;
 
 /// Custom sections that carry a component's metadata in a core module begin with this.
 const METADATA: &str = "component-type";
@@ -48,10 +49,13 @@ fn check_magic(bytes: &[u8]) -> Result<(), LoadFault> {
 }
 
 fn componentize(module: &[u8]) -> Result<Vec<u8>, LoadFault> {
-    let mut metadata = false;
+    let (mut metadata, mut packages) = (false, Packages::default());
     for payload in Parser::new(0).parse_all(module).flatten() {
         match payload {
-            Payload::CustomSection(section) => metadata |= section.name().starts_with(METADATA),
+            Payload::CustomSection(section) if section.name().starts_with(METADATA) => {
+                metadata = true;
+                packages.add(section.data()).map_err(LoadFault::Module)?;
+            }
             Payload::ImportSection(section) => {
                 let wasi = |import: &wasmparser::Import<'_>| import.module.starts_with("wasi_snapshot");
                 if section.into_imports().flatten().any(|import| wasi(&import)) {
@@ -66,6 +70,7 @@ fn componentize(module: &[u8]) -> Result<Vec<u8>, LoadFault> {
         let reason = "it carries no component metadata; build it with the weir plugin SDK, or with wit-bindgen for a world of weir:plugin";
         return Err(LoadFault::Module(reason.into()));
     }
+    packages.check().map_err(LoadFault::Module)?;
     // The encoder is made for what compilers put out; a module made to hurt it must not hurt us.
     let encoded =
         std::panic::catch_unwind(|| ComponentEncoder::default().validate(true).module(module)?.encode());

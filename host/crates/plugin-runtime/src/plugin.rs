@@ -7,6 +7,7 @@ use crate::capability::stdin::StdinHub;
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::info::Info;
+use crate::instance::stage::StagePre;
 use crate::instance::state::State;
 use crate::kind::Kind;
 use crate::wit::v1::SourcePluginPre;
@@ -20,6 +21,7 @@ pub struct Plugin {
     pub(crate) kind: Kind,
     pub(crate) origin: Origin,
     pub(crate) source: Option<SourcePluginPre<State>>,
+    pub(crate) stage: Option<StagePre>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) stdin: Arc<StdinHub>,
 }
@@ -57,6 +59,10 @@ impl Plugin {
 
     pub(crate) fn source(&self) -> Option<&SourcePluginPre<State>> {
         self.source.as_ref()
+    }
+
+    pub(crate) fn stage(&self) -> Option<&StagePre> {
+        self.stage.as_ref()
     }
 
     pub(crate) fn engine(&self) -> &Engine {

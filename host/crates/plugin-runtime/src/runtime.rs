@@ -14,6 +14,7 @@ use crate::describe::describe;
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::error::{LoadError, LoadFault};
+use crate::instance::stage::StagePre;
 use crate::instance::state::State;
 use crate::kind::Kind;
 use crate::module;
@@ -56,6 +57,8 @@ pub struct RuntimeError(String);
 pub struct Runtime {
     engine: Arc<Engine>,
     linker: Linker<State>,
+    /// Of what runs in queries: nothing but the log.
+    pure_linker: Linker<State>,
     cache: Cache,
     stdin: Arc<StdinHub>,
     /// Compiling takes a core and much memory for seconds: one at a time.
@@ -69,8 +72,10 @@ impl Runtime {
         let engine = Arc::new(Engine::new().map_err(told)?);
         let mut linker = Linker::new(engine.wasm());
         capability::link(&mut linker).map_err(told)?;
+        let mut pure_linker = Linker::new(engine.wasm());
+        capability::link_pure(&mut pure_linker).map_err(told)?;
         let cache = Cache::open(options.cache_dir.as_deref(), &engine);
-        Ok(Runtime { engine, linker, cache, stdin: options.stdin, compiling: Mutex::new(()) })
+        Ok(Runtime { engine, linker, pure_linker, cache, stdin: options.stdin, compiling: Mutex::new(()) })
     }
 
     /// Checks, compiles and describes a plugin. Blocks, for seconds when it has to compile: not for a
@@ -106,11 +111,15 @@ impl Runtime {
         };
         check_resources(&component)?;
         let info = describe(&self.engine, &component)?;
-        let source = match surface.kind {
+        let (source, stage) = match surface.kind {
             Kind::Source => {
-                Some(self.linker.instantiate_pre(&component).and_then(SourcePluginPre::new).map_err(engine)?)
+                let pre = self.linker.instantiate_pre(&component).and_then(SourcePluginPre::new);
+                (Some(pre.map_err(engine)?), None)
             }
-            Kind::Filter | Kind::Rewrite | Kind::Aggregate => None,
+            kind @ (Kind::Filter | Kind::Rewrite | Kind::Aggregate) => {
+                let pre = self.pure_linker.instantiate_pre(&component);
+                (None, pre.and_then(|pre| StagePre::new(kind, pre)).map_err(engine)?)
+            }
         };
         Ok(Plugin {
             name: name.to_owned(),
@@ -120,6 +129,7 @@ impl Runtime {
             kind: surface.kind,
             origin,
             source,
+            stage,
             engine: Arc::clone(&self.engine),
             stdin: Arc::clone(&self.stdin),
         })

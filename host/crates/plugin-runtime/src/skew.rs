@@ -41,9 +41,6 @@ pub enum Skew {
         /// Version of this node.
         here: String,
     },
-    /// An interface of the package that this node does not answer yet.
-    #[error("imports {0}, which is written down but not yet provided by this version of weir")]
-    NotProvided(String),
     /// An interface that this kind of plugin may not have.
     #[error("imports {name}, but a {kind} may import nothing but {allowed}")]
     NotForKind {

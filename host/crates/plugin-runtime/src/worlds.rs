@@ -11,6 +11,7 @@ use wit_parser::{
 };
 
 use crate::kind::Kind;
+use crate::module;
 use crate::signature;
 use crate::skew::{Skew, Way};
 
@@ -21,8 +22,6 @@ const WIT: [(&str, &str); 4] = [
     ("guest.wit", include_str!("../../../../plugin-sdk/wit/v1/guest.wit")),
     ("worlds.wit", include_str!("../../../../plugin-sdk/wit/v1/worlds.wit")),
 ];
-/// Interfaces of the package that no capability of this node answers yet.
-const NOT_PROVIDED: [&str; 1] = ["amqp"];
 
 /// What a component turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +56,13 @@ static KNOWN: LazyLock<Result<Known, String>> = LazyLock::new(|| {
 pub fn package() -> Result<(Resolve, PackageId), String> {
     let known = KNOWN.as_ref().map_err(Clone::clone)?;
     Ok((known.resolve.clone(), known.package))
+}
+
+/// What a component is for and what it imports, told from its types alone: nothing of it is compiled or run. `None` for
+/// what is no plugin of this node's.
+pub fn outline(bytes: &[u8]) -> Option<(Kind, Vec<String>)> {
+    let wasm = module::component(bytes.to_vec()).ok()?;
+    compare(&wasm).ok().map(|surface| (surface.kind, surface.imports))
 }
 
 /// Compares a component, already validated, with the known worlds.
@@ -132,9 +138,7 @@ impl Comparison<'_> {
                 continue;
             }
             let allowed = kind.map(|kind| (kind, self.allowed(kind)));
-            if NOT_PROVIDED.contains(&interface.as_str()) {
-                skews.push(Skew::NotProvided(self.resolve.name_world_key(key)));
-            } else if let Some((kind, allowed)) = allowed
+            if let Some((kind, allowed)) = allowed
                 && !allowed.contains(&interface)
             {
                 let name = self.resolve.name_world_key(key);

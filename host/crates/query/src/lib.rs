@@ -14,12 +14,10 @@ extern crate alloc;
 
 pub mod context;
 mod explain;
-mod fields;
 pub mod fingerprint;
 pub mod histogram;
 pub mod language;
 pub mod matcher;
-mod number;
 pub mod rows;
 pub mod stats;
 pub mod time;
@@ -28,7 +26,9 @@ pub use context::{Anchor, Around, Context, ContextTooLarge, Groups, Next};
 pub use explain::{Explanation, Term};
 pub use fingerprint::Fingerprint;
 pub use histogram::{Buckets, BucketsError, Histogram};
-pub use language::{Expr, Operand, Operator, ParseError, Scope, parse, parse_regex};
+pub use language::{
+    Arg, ArgValue, Expr, Operand, Operator, ParseError, Piped, Scope, Stage, parse, parse_piped, parse_regex,
+};
 pub use matcher::{CompileError, Matcher, Prune, RequiredWords, StreamClass, StreamMatcher};
 pub use rows::{Mark, Row, Rows};
 pub use stats::{Missing, Stats};

@@ -186,6 +186,29 @@ impl Rows {
         !self.marks.is_empty()
     }
 
+    /// The first so many records.
+    #[must_use]
+    pub fn first(mut self, count: usize) -> Rows {
+        let Rows { ids, stream_of, ends, arena, marks, .. } = &mut self;
+        ids.truncate(count);
+        stream_of.truncate(count);
+        ends.truncate(count);
+        arena.truncate(ends.last().map_or(0, |end| *end as usize));
+        marks.truncate(count);
+        self
+    }
+
+    /// Forgets records and streams, and keeps the room.
+    pub fn clear(&mut self) {
+        let Rows { ids, streams, stream_of, ends, arena, marks } = self;
+        ids.clear();
+        streams.clear();
+        stream_of.clear();
+        ends.clear();
+        arena.clear();
+        marks.clear();
+    }
+
     /// Makes room for so many records and payload bytes more.
     pub fn reserve(&mut self, records: usize, payload_bytes: usize) {
         self.ids.reserve(records);
@@ -217,6 +240,10 @@ mod tests {
         assert_eq!(rows.get(3), None);
         assert_eq!((rows.count(), rows.payload_bytes()), (3, 3));
         assert_eq!(rows.bytes(), 3 + 3 * Rows::ROW_BYTES);
+        for (count, left) in [(0, (0, 0)), (1, (1, 1)), (3, (3, 3)), (4, (3, 3))] {
+            let first = rows.clone().first(count);
+            assert_eq!((first.count(), first.payload_bytes()), left);
+        }
     }
 
     #[test]

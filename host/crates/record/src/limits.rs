@@ -3,17 +3,25 @@
 //! A limit that an operator may change has its default here and is passed on from the configuration;
 //! all others are fixed. `fit.rs` holds the relations between them.
 
+mod amqp;
 mod export;
+mod filters;
 mod fit;
 mod gossip;
+mod holdings;
 mod oklog;
+mod plugins;
 mod queries;
 mod repair;
 mod segment;
 
+pub use amqp::*;
 pub use export::*;
+pub use filters::*;
 pub use gossip::*;
+pub use holdings::*;
 pub use oklog::*;
+pub use plugins::*;
 pub use queries::*;
 pub use repair::*;
 pub use segment::*;
@@ -103,8 +111,10 @@ pub const STORE_SEGMENT_BYTES_MIN: u64 = 16 << 20;
 pub const STORE_SEGMENT_BYTES_MAX: u64 = 8 << 30;
 /// Least segments of one size class that are merged at once: each merge lifts its records a class.
 pub const STORE_COMPACT_INPUTS_MIN: usize = 8;
-/// Most segments that are merged at once: one block of each section is in memory, as far as these overlap.
+/// Most segments that are merged at once.
 pub const STORE_COMPACT_INPUTS_MAX: usize = 16;
+/// Most sections of what is merged that may have ids in common: one block of each is in memory, of some 6 MiB at most.
+pub const STORE_COMPACT_OVERLAP_MAX: usize = 16;
 /// Blocks' worth of payload from which on a segment is put behind others as it is; smaller ones are written anew, so
 /// that blocks and parts of filters become large.
 pub const STORE_COPY_BLOCKS_MIN: u64 = 1;
@@ -122,20 +132,6 @@ pub const STORE_WATERMARK_FILE_BYTES_MAX: usize = 1 << 20;
 pub const STORE_DAMAGES_TOLD_MAX: usize = 16;
 /// Copies of every origin that can be asked for.
 pub const REPLICATION_MAX: usize = 16;
-/// Ranges of pieces in one set of origins that comes over the wire or from disk.
-pub const ORIGIN_SET_RANGES_MAX: usize = 1 << 20;
-/// Origins in such a set: what its receiver may have to walk through.
-pub const ORIGIN_SET_ORIGINS_MAX: u64 = 1 << 24;
-/// One answer about what a node holds. A longer listing comes in pages.
-pub const CHANGES_BYTES_MAX: usize = 4 << 20;
-/// Changes that a node remembers of what it holds. A peer that has missed more gets a listing.
-pub const HOLDINGS_EVENTS_MAX: usize = 65_536;
-/// Length of the time bucket of a unit whose origins are announced: offsets into it have 32 bits.
-pub const HELD_BUCKET_MS_MAX: u64 = u32::MAX as u64;
-/// Records and file bytes of one origin that is announced: these have 32 bits as well.
-pub const HELD_COUNT_MAX: u64 = u32::MAX as u64;
-/// Retention classes whose expiry a node tells.
-pub const WATERMARKS_MAX: usize = 1024;
 /// Time that a store has to fetch, verify and keep an origin before others may.
 pub const CLAIM_MS: u64 = 30_000;
 /// Age at which an origin that its first stores have not confirmed becomes the business of the next one in
@@ -155,16 +151,6 @@ pub const POISON_FAILURES: u32 = 3;
 pub const TRANSFER_WHY_BYTES_MAX: usize = 256;
 /// Confirmations that a store sends at once.
 pub const CONFIRMS_MAX: usize = 1024;
-/// Units of which a node remembers what exists; beyond, the oldest are forgotten, and answers say so.
-pub const KNOWN_UNITS_MAX: usize = 262_144;
-/// Nodes that a node remembers, and gaps in what it heard from one of them; more gaps are joined.
-pub const KNOWN_NODES_MAX: usize = 4096;
-/// See [`KNOWN_NODES_MAX`].
-pub const KNOWN_GAPS_MAX: usize = 16;
-/// Address of a node, in bytes.
-pub const ADDRESS_BYTES_MAX: usize = 1024;
-/// What is known to exist, as it is remembered on disk and told to other nodes.
-pub const KNOWLEDGE_BYTES_MAX: usize = 64 << 20;
 /// How old a record may be when it comes to an ingest node that takes no event times.
 pub const ARRIVAL_LATE_MS_MAX: u64 = 10 * 60 * 1000;
 
@@ -289,8 +275,6 @@ pub const QUERY_DEPTH_MAX: usize = 64;
 pub const QUERY_TERMS_MAX: usize = 512;
 /// Name of a field in a query.
 pub const QUERY_FIELD_NAME_BYTES_MAX: usize = 256;
-/// Objects and arrays within each other that a search for a field enters; what lies deeper is passed over.
-pub const QUERY_FIELD_DEPTH_MAX: usize = 32;
 /// Regular expressions in a query.
 pub const QUERY_REGEXES_MAX: usize = 32;
 /// Compiled size of one regular expression.
@@ -381,87 +365,6 @@ pub const TAIL_STREAMS_CACHED_MAX: usize = 256;
 pub const TAIL_CLIENT_BYTES_MAX: usize = 64 << 20;
 /// Silence after which a client of live records is sent a comment, so that no proxy closes the connection.
 pub const TAIL_HEARTBEAT_MS: u64 = 15_000;
-
-/// Memory of one plugin instance, summed over its linear memories.
-pub const PLUGIN_MEMORY_BYTES_DEFAULT: usize = 64 << 20;
-/// Elements in one plugin instance, summed over its tables.
-pub const PLUGIN_TABLE_ELEMENTS_MAX: usize = 20_000;
-/// Linear memories, tables and core instances of one plugin.
-pub const PLUGIN_MEMORIES_MAX: usize = 4;
-/// See [`PLUGIN_MEMORIES_MAX`].
-pub const PLUGIN_TABLES_MAX: usize = 16;
-/// See [`PLUGIN_MEMORIES_MAX`].
-pub const PLUGIN_INSTANCES_MAX: usize = 300;
-/// Resource handles a plugin may hold.
-pub const PLUGIN_HANDLES_MAX: usize = 1024;
-/// A component file.
-pub const PLUGIN_FILE_BYTES_MAX: usize = 32 << 20;
-/// Longest wait the host lets one poll take.
-pub const PLUGIN_POLL_WAIT_MS_MAX: u32 = 1_000;
-/// What a call may take beyond the wait it was given.
-pub const PLUGIN_CALL_MS_DEFAULT: u64 = 2_000;
-/// The most that may be configured in place of [`PLUGIN_CALL_MS_DEFAULT`].
-pub const PLUGIN_CALL_MS_MAX: u64 = 60_000;
-/// What `describe` may take.
-pub const PLUGIN_DESCRIBE_MS_MAX: u64 = 200;
-/// What `describe` may return.
-pub const PLUGIN_DESCRIBE_BYTES_MAX: usize = 64 << 10;
-/// Tick of the clock that interrupts plugins.
-pub const PLUGIN_EPOCH_TICK_MS: u64 = 10;
-/// One log line of a plugin; the rest is cut.
-pub const PLUGIN_LOG_LINE_BYTES_MAX: usize = 4 << 10;
-/// Log lines of one plugin per second, and at once.
-pub const PLUGIN_LOG_LINES_PER_S: u32 = 50;
-/// See [`PLUGIN_LOG_LINES_PER_S`].
-pub const PLUGIN_LOG_LINES_BURST: u32 = 200;
-/// Metrics one plugin may define.
-pub const PLUGIN_METRICS_MAX: usize = 32;
-/// Restarts within a minute after which a plugin is quarantined.
-pub const PLUGIN_RESTARTS_PER_MIN_MAX: u32 = 5;
-/// Pause before a plugin is tried again: the first one, doubled each time up to the last one.
-pub const PLUGIN_BACKOFF_MS_MIN: u64 = 1_000;
-/// See [`PLUGIN_BACKOFF_MS_MIN`].
-pub const PLUGIN_BACKOFF_MS_MAX: u64 = 5 * 60 * 1000;
-/// How long a plugin must run without a failure for its back-off to start over.
-pub const PLUGIN_HEALTHY_AFTER_MS: u64 = 60_000;
-/// Memory that the configuration may give one plugin instance.
-pub const PLUGIN_MEMORY_BYTES_MAX: usize = 1 << 30;
-/// What one call of a plugin may make the host copy: a full batch with its side lists.
-pub const PLUGIN_COPY_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX + (64 << 10);
-/// Plugin instances that may be alive at once in one process.
-pub const PLUGIN_INSTANCES_ALIVE_MAX: u32 = 256;
-/// Stack of a plugin, and of the fiber it runs on; the difference is the host's own.
-pub const PLUGIN_STACK_BYTES_MAX: usize = 512 << 10;
-/// See [`PLUGIN_STACK_BYTES_MAX`].
-pub const PLUGIN_FIBER_BYTES: usize = 2 << 20;
-/// What `close` may take.
-pub const PLUGIN_CLOSE_MS_MAX: u64 = 10_000;
-/// Pause a source may ask for between two polls.
-pub const PLUGIN_IDLE_MS_MIN: u32 = 10;
-/// See [`PLUGIN_IDLE_MS_MIN`].
-pub const PLUGIN_IDLE_MS_MAX: u32 = 60_000;
-/// Message and code of a failure that a plugin reports; the rest is cut.
-pub const PLUGIN_MESSAGE_BYTES_MAX: usize = 4 << 10;
-/// Fields of one log line of a plugin; more are left out.
-pub const PLUGIN_LOG_FIELDS_MAX: usize = 16;
-/// Compiled plugins kept on disk; the least recently written go first.
-pub const PLUGIN_ARTIFACTS_MAX: usize = 64;
-
-/// One read of a file or of standard input on behalf of a plugin. More than a record: a source that reads
-/// again what is no whole line yet must see that a line is too long, or it would never get past it.
-pub const CAPABILITY_READ_BYTES_MAX: usize = 4 << 20;
-/// Directory entries that one scan of a grant looks at.
-pub const FILES_SCAN_ENTRIES_MAX: usize = 200_000;
-/// Files that one scan of a grant returns.
-pub const FILES_SCAN_FILES_MAX: usize = 16_384;
-/// Directories below each other that a scan follows.
-pub const FILES_SCAN_DEPTH_MAX: usize = 64;
-/// Directories of one plugin instance that are watched for changes.
-pub const FILES_WATCHES_MAX: usize = 4096;
-/// Standard input read ahead of the plugin that takes it.
-pub const STDIN_BUFFER_BYTES_MAX: usize = 4 << 20;
-/// Batches a source may have in flight before it is polled no more.
-pub const SOURCE_INFLIGHT_BATCHES_MAX: usize = 4;
 
 /// A configuration file.
 pub const CONFIG_FILE_BYTES_MAX: usize = 1 << 20;

@@ -14,6 +14,8 @@ use crate::limits::{
 pub const PART_LABEL: &str = "_part";
 /// Label that weir sets on a record whose event time was out of bounds: `arrival`.
 pub const TIME_LABEL: &str = "_time";
+/// Label that weir sets on a record that may have been stored before under another id: `maybe`.
+pub const REPEAT_LABEL: &str = "_repeat";
 /// The topic of records that came without one.
 pub const DEFAULT_TOPIC: &str = "default";
 

@@ -1,17 +1,22 @@
 //! Who reads what for a query: every origin once.
 
 use alloc::borrow::Cow;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
-use weir_segment::{OriginFlags, Unit};
+use weir_segment::{OriginFlags, OriginName, Unit};
 
-use crate::catalog::{Catalog, UnitOrigins, bucket};
+use crate::catalog::{Catalog, bucket};
+use crate::forms::{Form, Forms};
 use crate::hash;
 use crate::origin_set::OriginSet;
 use crate::owed::Owed;
+use crate::quiet::Whole;
 use crate::ranges::{TimeRange, joined};
+use crate::sets::Sets;
+
+mod whole;
 
 /// The log in an ingest node's snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,6 +25,15 @@ pub struct LogPart {
     pub pieces: Vec<(u64, u64)>,
     /// Times of the batches in it that may be repeats or are keyed: the same records may be read elsewhere.
     pub contested: Vec<TimeRange>,
+    /// Times of all batches in it, as far as they are asked for.
+    pub times: Vec<TimeRange>,
+}
+
+impl LogPart {
+    /// Whether it has records of some of these times.
+    pub(crate) fn meets(&self, times: TimeRange) -> bool {
+        self.times.iter().any(|own| own.meets(times))
+    }
 }
 
 /// A node that has answered the plan, and what it can read.
@@ -29,6 +43,8 @@ pub struct Answering<'a> {
     pub node: u64,
     /// What it holds: its backlog, its store, or both, exactly as in the snapshot that it keeps for the query.
     pub catalogs: Vec<&'a Catalog>,
+    /// What else it holds, known by digest alone.
+    pub sets: Option<&'a Sets>,
     /// Only of an ingest node, also when its log is empty.
     pub log: Option<LogPart>,
     /// What it holds and could not read when it was asked before.
@@ -46,6 +62,38 @@ pub enum Read {
     Only(OriginSet),
 }
 
+/// Some origins of a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// These.
+    Names(OriginSet),
+    /// All of a set of which only the digest is known.
+    Whole(Whole),
+}
+
+impl Which {
+    /// How many they are.
+    pub fn len(&self) -> u64 {
+        match self {
+            Which::Names(names) => names.len(),
+            Which::Whole(whole) => whole.origins,
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether one may be among them.
+    pub fn may_have(&self, name: OriginName) -> bool {
+        match self {
+            Which::Names(names) => names.contains(name),
+            Which::Whole(_) => true,
+        }
+    }
+}
+
 /// What a node reads of a unit, and how it counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
@@ -53,8 +101,8 @@ pub struct Reading {
     pub unit: Unit,
     /// Which origins, the shorter way to say it.
     pub read: Read,
-    /// The same by name.
-    pub origins: OriginSet,
+    /// The same by name, or as the set that it is all of.
+    pub origins: Which,
     /// Other nodes may hold some of the records as well: before anybody counts, these are handed over as ids and
     /// hashes, to be counted once. Those are the flagged origins of the unit, or all that is read of a keyed one which
     /// somebody else counts.
@@ -81,7 +129,9 @@ pub struct Assignment {
     /// hand over ids and hashes. Sorted and apart.
     pub contested: Vec<TimeRange>,
     /// Held, but not readable anywhere; or owed, and said to be in a log that is not read any more.
-    pub unreachable: Vec<(Unit, OriginSet)>,
+    pub unreachable: Vec<(Unit, Which)>,
+    /// Nodes whose logs are owed and not read: there is more in them than is owed.
+    pub refused: Vec<u64>,
     /// How many origins are read, beside the logs.
     pub origins: u64,
 }
@@ -122,37 +172,72 @@ pub fn assign_owed(
             let times = log.contested.iter().map(|times| times.within(range));
             let times: Vec<TimeRange> = times.filter(|times| !times.is_empty()).collect();
             contested.extend(&times);
-            let log = LogPart { pieces: log.pieces.clone(), contested: times };
+            let log = LogPart { contested: times, ..log.clone() };
             plan.parts.entry(node.node).or_default().log = Some(log);
         }
     }
+    let is_refused = |node: &&Answering<'_>| {
+        let owes = owed.is_some_and(|owed| owed.owes_log_of(node.node));
+        owes && node.log.is_some() && !plan.parts.contains_key(&node.node)
+    };
+    plan.refused = answering.iter().filter(is_refused).map(|node| node.node).collect();
     let is_read = |node: &&Answering<'_>| plan.parts.contains_key(&node.node);
     let logs: Vec<(u64, &LogPart)> = logs_of(answering.iter().filter(is_read)).collect();
-    let catalogs = answering.iter().flat_map(|node| node.catalogs.iter());
-    let units: BTreeSet<&Unit> =
-        catalogs.flat_map(|catalog| catalog.units_in(range).map(|(unit, _)| unit)).collect();
+    let asked = whole::Asked { range, preferred, owed };
     let mut read = Vec::new();
-    for unit in units {
-        let holders = holders(answering, &logs, unit, range);
+    let mut all = Forms::all(answering, range);
+    // What is owed as a whole is looked for wherever it lies.
+    for unit in owed.iter().flat_map(|owed| owed.wholes()) {
+        all.entry(unit).or_default();
+    }
+    for (unit, forms) in all {
+        if !forms.is_named() {
+            match whole::plan(&mut plan, &forms, &logs, unit, &asked) {
+                whole::Planned::ByName => {}
+                whole::Planned::Nothing => continue,
+                whole::Planned::Whole(node, reading, times) => {
+                    contested.extend(times);
+                    read.push((node, reading));
+                    continue;
+                }
+            }
+        }
+        // A set is all that a node has, whatever the range.
+        let is_all =
+            range.covers(bucket(unit)) || !forms.is_named() || owed.is_some_and(|owed| owed.has_whole(unit));
+        let holders = holders(answering, &forms, &logs, unit, (!is_all).then_some(range));
         let mut left = all_of(holders.iter().map(|holder| &holder.readable));
         let mut held = all_of(holders.iter().map(|holder| &holder.held));
         if let Some(owed) = owed {
-            (left, held) = (owed.of(unit, &left), owed.of(unit, &held));
+            let (wholes, lost) = owed.named(unit, &forms);
+            plan.unreachable.extend(lost.into_iter().map(|whole| (unit.clone(), Which::Whole(whole))));
+            let known = wholes.difference(&held).difference(&in_logs(logs.iter().copied(), &wholes));
+            if !known.is_empty() {
+                plan.unreachable.push((unit.clone(), Which::Names(known)));
+            }
+            let of = |names: &OriginSet| owed.of(unit, names).union(&wholes.intersection(names));
+            (left, held) = (of(&left), of(&held));
         }
         plan.origins += left.len();
         if held != left {
             let unreachable = held.difference(&left).difference(&in_logs(logs.iter().copied(), &held));
             if !unreachable.is_empty() {
-                plan.unreachable.push((unit.clone(), unreachable));
+                plan.unreachable.push((unit.clone(), Which::Names(unreachable)));
             }
         }
         let readings = share_out(unit, holders, left, preferred);
         let minor = minor_of(&readings);
-        for origins in origins_of(answering, unit) {
-            if !readings.is_empty() && (origins.has_repeats() || !minor.is_empty()) {
-                contested.extend(origins.times_of(unit, range, |name, flags| {
-                    flags.has(OriginFlags::MAYBE_REPEATED) || minor.contains(name)
-                }));
+        for (_, form) in forms.of.iter().filter(|_| !readings.is_empty()) {
+            let mut contest = |times: TimeRange| contested.push(times.within(range));
+            match form {
+                Form::Names(origins) if origins.has_repeats() || !minor.is_empty() => {
+                    let is_contested = |name, flags: OriginFlags| {
+                        flags.has(OriginFlags::MAYBE_REPEATED) || minor.contains(name)
+                    };
+                    origins.times_of(unit, range, is_contested).into_iter().for_each(contest);
+                }
+                Form::Whole(quiet) if quiet.has_repeats || !minor.is_empty() => contest(quiet.times),
+                Form::Names(_) | Form::Whole(_) | Form::Changed(_) => {}
             }
         }
         read.extend(readings);
@@ -196,6 +281,7 @@ fn share_out(
         let is_counted = !unit.is_keyed() || readings.is_empty();
         let has_suspects = !is_counted || !unit.is_keyed() && origins.has_repeats();
         let read = read(&holder.held, &origins);
+        let origins = Which::Names(origins);
         readings.push((holder.node, Reading { unit: unit.clone(), read, origins, has_suspects, is_counted }));
     }
     readings
@@ -204,28 +290,39 @@ fn share_out(
 /// What of a keyed unit others read than the one that counts.
 fn minor_of(readings: &[(u64, Reading)]) -> OriginSet {
     let minor = readings.iter().filter(|(_, reading)| !reading.is_counted);
-    minor.fold(OriginSet::new(), |all, (_, reading)| all.union(&reading.origins))
+    minor.fold(OriginSet::new(), |all, (_, reading)| match &reading.origins {
+        Which::Names(names) => all.union(names),
+        Which::Whole(_) => all,
+    })
 }
 
 fn all_of<'a>(sets: impl Iterator<Item = &'a Cow<'a, OriginSet>>) -> OriginSet {
     sets.fold(Cow::Owned(OriginSet::new()), |all, set| join(all, set)).into_owned()
 }
 
+/// What the nodes have of a unit by name, all of it or what lies within a range. Of sets without names that nobody has told, nothing.
 fn holders<'a>(
     answering: &'a [Answering<'a>],
+    forms: &Forms<'a>,
     logs: &[(u64, &LogPart)],
     unit: &Unit,
-    range: TimeRange,
+    within: Option<TimeRange>,
 ) -> Vec<Holder<'a>> {
-    let is_inside = range.covers(bucket(unit));
-    let mut holders = Vec::with_capacity(answering.len());
-    for node in answering {
+    let mut holders = Vec::with_capacity(forms.of.len());
+    for of_node in forms.of.chunk_by(|(a, _), (b, _)| a == b) {
+        let node = of_node[0].0;
         let mut held: Cow<'_, OriginSet> = Cow::Owned(OriginSet::new());
-        for origins in node.catalogs.iter().filter_map(|catalog| catalog.unit(unit)) {
-            let names = if is_inside {
-                Cow::Borrowed(origins.names())
-            } else {
-                Cow::Owned(origins.names_in(unit, range))
+        for (_, form) in of_node {
+            let names = match form {
+                Form::Names(origins) => match within {
+                    None => Cow::Borrowed(origins.names()),
+                    Some(range) => Cow::Owned(origins.names_in(unit, range)),
+                },
+                Form::Whole(quiet) => match forms.names_of(&quiet.whole) {
+                    Some(names) => Cow::Borrowed(names),
+                    None => continue,
+                },
+                Form::Changed(_) => continue,
             };
             held = if held.is_empty() { names } else { join(held, &names) };
         }
@@ -233,11 +330,12 @@ fn holders<'a>(
             continue;
         }
         let mut skipped = in_logs(logs.iter().copied(), &held);
-        if let Some(unreadable) = node.unreadable.get(unit) {
+        let unreadable = answering.iter().filter(|other| other.node == node);
+        for unreadable in unreadable.filter_map(|node| node.unreadable.get(unit)) {
             skipped = skipped.union(unreadable);
         }
         let readable = if skipped.is_empty() { held.clone() } else { Cow::Owned(held.difference(&skipped)) };
-        holders.push(Holder { node: node.node, held, readable });
+        holders.push(Holder { node, held, readable });
     }
     holders
 }
@@ -261,10 +359,6 @@ pub(crate) fn in_logs<'a>(logs: impl Iterator<Item = (u64, &'a LogPart)>, names:
         }
     }
     found
-}
-
-fn origins_of<'a>(answering: &'a [Answering<'a>], unit: &Unit) -> impl Iterator<Item = &'a UnitOrigins> {
-    answering.iter().flat_map(|node| &node.catalogs).filter_map(move |catalog| catalog.unit(unit))
 }
 
 /// The union; most of the time one has all.

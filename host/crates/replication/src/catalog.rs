@@ -3,10 +3,11 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use weir_segment::{OriginFlags, OriginName, RecordDigest, Unit};
 
-use crate::held::{Held, HeldError, OriginKey};
+use crate::held::{Held, HeldError};
 use crate::origin_set::OriginSet;
 use crate::ranges::TimeRange;
 
@@ -107,7 +108,8 @@ impl UnitOrigins {
         self.writers.values().any(|writer| writer.flags.has(OriginFlags::MAYBE_REPEATED))
     }
 
-    fn after(&self, unit: &Unit, name: Option<OriginName>) -> impl Iterator<Item = Held> {
+    /// Those behind a name, in order.
+    pub(crate) fn after(&self, unit: &Unit, name: Option<OriginName>) -> impl Iterator<Item = Held> {
         let from = name.map_or((0, 0), |name| (name.node, name.epoch));
         self.writers.range(from..).flat_map(move |(&writer, list)| {
             let skip = match name {
@@ -165,6 +167,11 @@ impl Catalog {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// How many units they are in.
+    pub fn unit_count(&self) -> usize {
+        self.units.len()
     }
 
     /// The sum of their bytes.
@@ -234,14 +241,20 @@ impl Catalog {
         Some(removed)
     }
 
+    /// Takes a whole unit out.
+    pub(crate) fn remove_unit(&mut self, unit: &Unit) -> Option<UnitOrigins> {
+        let removed = self.units.remove(unit)?;
+        self.count -= removed.names.len();
+        Some(removed)
+    }
+
     /// Takes out the units of a class that ended at or before a time.
     pub fn remove_below(&mut self, class: &str, below_ms: u64) -> Vec<(Unit, UnitOrigins)> {
         let old = |unit: &Unit| unit.class() == class && ends_ms(unit) <= below_ms;
         let units: Vec<Unit> = self.units_before(below_ms).filter(|unit| old(unit)).cloned().collect();
         let mut removed = Vec::with_capacity(units.len());
         for unit in units {
-            if let Some(origins) = self.units.remove(&unit) {
-                self.count -= origins.names.len();
+            if let Some(origins) = self.remove_unit(&unit) {
                 removed.push((unit, origins));
             }
         }
@@ -274,6 +287,20 @@ impl Catalog {
         self.units.iter()
     }
 
+    /// Some units, in order.
+    pub(crate) fn range_of<'a>(
+        &'a self,
+        range: (Bound<&'a Unit>, Bound<&'a Unit>),
+    ) -> impl Iterator<Item = (&'a Unit, &'a UnitOrigins)> {
+        self.units.range::<Unit, _>(range)
+    }
+
+    /// The units behind one, in order.
+    pub fn after_unit(&self, unit: &Unit) -> impl Iterator<Item = &Unit> {
+        let behind = (Bound::Excluded(unit), Bound::Unbounded);
+        self.units.range::<Unit, _>(behind).map(|(unit, _)| unit)
+    }
+
     /// The units whose buckets reach into a range.
     pub fn units_in(&self, range: TimeRange) -> impl Iterator<Item = (&Unit, &UnitOrigins)> {
         // A unit that starts so early ends before the range does.
@@ -290,15 +317,6 @@ impl Catalog {
     /// Every origin, in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = Held> {
         self.units.iter().flat_map(|(unit, origins)| origins.iter(unit))
-    }
-
-    /// The origins behind a key, in the order of the keys.
-    pub fn after(&self, key: &OriginKey) -> impl Iterator<Item = Held> {
-        let name = key.name;
-        let first = self.units.get_key_value(&key.unit);
-        let rest = (core::ops::Bound::Excluded(&key.unit), core::ops::Bound::Unbounded);
-        let first = first.into_iter().flat_map(move |(unit, origins)| origins.after(unit, Some(name)));
-        first.chain(self.units.range::<Unit, _>(rest).flat_map(|(unit, origins)| origins.iter(unit)))
     }
 
     /// Retention classes of the units.
@@ -321,7 +339,7 @@ pub(crate) fn ends_ms(unit: &Unit) -> u64 {
 }
 
 /// Sorts before every other unit that starts then: `-` comes first among what a class may be made of.
-fn first_unit_at(start_ms: u64) -> Option<Unit> {
+pub(crate) fn first_unit_at(start_ms: u64) -> Option<Unit> {
     Unit::new(start_ms, 1, "-", 0, 1).ok()
 }
 

@@ -1,11 +1,16 @@
 //! What one node tells another about what it holds: the answer to "what is new since …".
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
+use weir_segment::Unit;
+
+use crate::catalog::Catalog;
 use crate::held::{Gone, Held, OriginKey};
+use crate::quiet::Quiet;
 
 pub(crate) mod bytes;
 
@@ -46,6 +51,11 @@ impl Position {
     /// Of somebody who knows nothing.
     pub const START: Position = Position { incarnation: 0, sequence: 0, after: None };
 }
+
+/// An answer that does not tell names, or not in order. Does not affect state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an answer that was to tell origins by name tells something else")]
+pub struct NotNames;
 
 /// Text that is no position. Does not affect state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -92,6 +102,9 @@ pub enum Event {
         /// Unix milliseconds.
         below_ms: u64,
     },
+    /// Nothing has changed in this unit for a while, and this is what it holds of it: no more and no less. Names are
+    /// told when they are asked for.
+    Quiet(Unit, Quiet),
 }
 
 /// What an answer is.
@@ -103,6 +116,8 @@ pub enum Step {
     ListingBegins,
     /// A further page.
     ListingGoesOn,
+    /// The origins of some units by name, as they are held at this moment. No part of what is followed.
+    Named,
 }
 
 /// An answer: what is new since `since`.
@@ -129,6 +144,53 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// An answer that tells the origins of some units by name, those behind `after`, in at most `bytes_max` bytes. `at` is
+    /// where the node's changes stand.
+    pub fn naming(
+        node: u64,
+        at: &Position,
+        names: &Catalog,
+        units: &[Unit],
+        after: Option<&OriginKey>,
+        bytes_max: usize,
+    ) -> Changes {
+        let mut budget = Budget::new(bytes_max);
+        let units: BTreeSet<&Unit> = units.iter().collect();
+        let (mut events, mut last, mut is_cut) = (Vec::new(), None, false);
+        'page: for unit in units {
+            let from = match after {
+                Some(key) if key.unit > *unit => continue,
+                Some(key) => Some(key.name).filter(|_| key.unit == *unit),
+                None => None,
+            };
+            let origins = names.unit(unit).into_iter().flat_map(|origins| origins.after(unit, from));
+            for held in origins {
+                let (key, event) = (held.key(), Event::Held(held));
+                is_cut = !budget.take(&event);
+                if is_cut {
+                    break 'page;
+                }
+                events.push(event);
+                last = Some(key);
+            }
+        }
+        let since = Position { after: after.cloned(), ..at.clone() };
+        let latest = at.sequence;
+        let next = Position { after: last.filter(|_| is_cut), ..at.clone() };
+        Changes { node, place: Place::Store, step: Step::Named, since, next, latest, events }
+    }
+
+    /// The origins of an answer that tells [names](Step::Named), in the order of their keys; `Err` when it is another one.
+    pub fn named(&self) -> Result<Vec<Held>, NotNames> {
+        let held = self.events.iter().map(|event| match event {
+            Event::Held(held) if self.step == Step::Named => Ok(held.clone()),
+            _ => Err(NotNames),
+        });
+        let held: Vec<Held> = held.collect::<Result<_, _>>()?;
+        let is_sorted = held.is_sorted_by(|a, b| (&a.unit, a.name) < (&b.unit, b.name));
+        if is_sorted { Ok(held) } else { Err(NotNames) }
+    }
+
     /// Whether there is more to ask for at once.
     pub fn has_more(&self) -> bool {
         self.next.after.is_some() || self.next.sequence < self.latest

@@ -15,7 +15,12 @@
 //! end, plus what records may be ahead of the clock. The rule does not look at R: fewer than R silent stores cannot
 //! have been the only ones to confirm, but a copy may be damaged, too.
 //!
-//! What nobody can tell: an origin whose stores were all lost, disks included, before this node or one whose knowledge it
+//! **Quiet units** are known by the digests that stores tell of them ([`wholes`](Knowledge::settle)). Where all that answer
+//! tell the one digest of all that is known by name, the names are given up. A set that nobody has any more is missed as a
+//! whole, until somebody has just that set, or its names have come to be known and are held.
+//!
+//! What nobody can tell: an origin that a store has lost without noticing between two listings in which it told a unit by
+//! digest, when as many others have come to that unit, and no other store has told the same digest. And an origin whose stores were all lost, disks included, before this node or one whose knowledge it
 //! merged had ever heard of them or of the origin.
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -33,10 +38,12 @@ use crate::changes::Place;
 use crate::held::Gone;
 use crate::mirror::Applied;
 use crate::origin_set::OriginSet;
+use crate::quiet::Whole;
 use crate::ranges::TimeRange;
 
 mod bytes;
 mod missing;
+mod wholes;
 
 pub use missing::{Missing, MissingRange, Who, Why};
 
@@ -93,6 +100,10 @@ struct Known {
     expired: OriginSet,
     /// Stores that were said to hold one.
     stores: BTreeSet<u64>,
+    /// All that a store had when it told its digest, by store: it exists, too.
+    wholes: Vec<(u64, Whole)>,
+    /// Sets that stores have told and then told no more, of which it is not known where they are.
+    lost: Vec<Whole>,
 }
 
 /// What is known to exist.
@@ -167,6 +178,12 @@ impl Knowledge {
         self.expected.values_mut().filter(|node| **node == Some(id)).for_each(|node| *node = None);
         for known in self.units.values_mut() {
             known.stores.remove(&id);
+            // What it had is missed all the same.
+            let told: Vec<Whole> =
+                known.wholes.extract_if(.., |(store, _)| *store == id).map(|(_, whole)| whole).collect();
+            for whole in told {
+                known.lose(whole);
+            }
         }
         self.close_gaps();
     }
@@ -204,6 +221,9 @@ impl Knowledge {
                 None => {}
             }
         }
+        for told in applied.quiet.iter().filter(|_| place == Place::Store) {
+            self.told_whole(id, told, applied.is_listed);
+        }
         if applied.has_gap && place == Place::Backlog {
             self.add_gap(id, now_ms);
         }
@@ -219,6 +239,15 @@ impl Knowledge {
             known.origins = known.origins.union(&theirs.origins);
             known.expired = known.expired.union(&theirs.expired);
             known.stores.extend(&theirs.stores);
+            for (store, whole) in &theirs.wholes {
+                if known.whole_of(*store).is_none() {
+                    known.set_whole(*store, *whole);
+                } else if known.whole_of(*store) != Some(*whole) {
+                    // Which of both it told last cannot be told.
+                    known.lose(*whole);
+                }
+            }
+            theirs.lost.iter().for_each(|whole| known.lose(*whole));
         }
         for (key, below_ms) in &other.watermarks {
             let mark = self.watermarks.entry(key.clone()).or_default();
@@ -247,7 +276,7 @@ impl Knowledge {
 
     /// How many origins are known.
     pub fn len(&self) -> u64 {
-        self.units.values().map(|known| known.origins.len()).sum()
+        self.units.values().map(Known::len).sum()
     }
 
     /// Whether none is.

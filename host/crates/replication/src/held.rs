@@ -18,6 +18,13 @@ pub struct OriginKey {
     pub name: OriginName,
 }
 
+impl OriginKey {
+    /// Sorts before every origin of a unit.
+    pub(crate) fn first_of(unit: &Unit) -> OriginKey {
+        OriginKey { unit: unit.clone(), name: OriginName { node: 0, epoch: 0, piece: 0 } }
+    }
+}
+
 /// Text that is no whole name of an origin. Does not affect state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not the name of an origin, expected <node>-<epoch>-<piece>-<unit>")]

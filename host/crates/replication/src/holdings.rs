@@ -1,20 +1,27 @@
 //! What a node announces: the origins it holds in one place, and how that has changed of late.
 
-use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
-use weir_record::limits::{HOLDINGS_EVENTS_MAX, REPLICATION_MAX, WATERMARKS_MAX};
+use weir_record::limits::{HOLDINGS_EVENTS_MAX, HOLDINGS_QUIET_MS_DEFAULT, REPLICATION_MAX, WATERMARKS_MAX};
 use weir_segment::{OriginName, Unit};
 
 use crate::catalog::{Catalog, UnitOrigins, ends_ms};
 use crate::changes::{Budget, Changes, Event, Place, Position, Step};
 use crate::held::{Gone, Held, HeldError, OriginKey};
 use crate::origin_set::OriginSet;
+use crate::quiet::Quiet;
+
+/// Stands behind every origin of a unit.
+const LAST: OriginName = OriginName { node: u64::MAX, epoch: u64::MAX, piece: u64::MAX };
 
 /// The announcing side. Of it, nothing is on disk: a process builds it from what it finds there and draws an
 /// incarnation, by which its peers see that they must list anew.
+///
+/// Units of a store in which nothing has changed for a while are told by digest; what has been damaged and not mended is
+/// told by name, and so is all of its unit.
 ///
 /// Takes a [`Catalog`] and at most [`HOLDINGS_EVENTS_MAX`] changes of some 150 bytes.
 #[derive(Debug)]
@@ -31,6 +38,11 @@ pub struct Holdings {
     watermarks: BTreeMap<String, u64>,
     /// What is here and cannot be read. Told for as long as that is so: nobody else may know that it exists.
     damaged: BTreeMap<Unit, OriginSet>,
+    /// How long nothing may have changed in a unit; `None`: nothing is told by digest.
+    quiet_after_ms: Option<u64>,
+    quiet: BTreeMap<Unit, Quiet>,
+    /// When something was last seen to have changed in the other units; `None`: since it was last looked.
+    awake: BTreeMap<Unit, Option<u64>>,
 }
 
 impl Holdings {
@@ -47,7 +59,18 @@ impl Holdings {
             events_max: HOLDINGS_EVENTS_MAX,
             watermarks: BTreeMap::new(),
             damaged: BTreeMap::new(),
+            // What waits for stores is gone too soon.
+            quiet_after_ms: (place == Place::Store).then_some(HOLDINGS_QUIET_MS_DEFAULT),
+            quiet: BTreeMap::new(),
+            awake: BTreeMap::new(),
         }
+    }
+
+    /// The same, with another time after which a unit counts as quiet; `None`: never.
+    #[must_use]
+    pub fn quiet_after(mut self, quiet_after_ms: Option<u64>) -> Holdings {
+        self.quiet_after_ms = quiet_after_ms;
+        self
     }
 
     /// The node that holds them.
@@ -77,6 +100,7 @@ impl Holdings {
             return Ok(false);
         }
         self.mend(&held.unit, held.name);
+        self.wake(&held.unit);
         self.tell(Event::Held(held));
         Ok(true)
     }
@@ -90,6 +114,7 @@ impl Holdings {
             Gone::Damaged => drop(self.damaged.entry(unit.clone()).or_default().insert(name)),
             Gone::Expired | Gone::Dropped => {}
         }
+        self.wake(unit);
         self.tell(Event::Gone(held.key(), why));
         Some(held)
     }
@@ -102,14 +127,63 @@ impl Holdings {
         }
         let is_new = self.damaged.entry(key.unit.clone()).or_default().insert(key.name);
         if is_new {
+            self.wake(&key.unit);
             self.tell(Event::Gone(key, Gone::Damaged));
         }
         is_new
     }
 
+    /// All that is held was there when the process began: in units whose buckets have ended, nothing has changed since
+    /// then, as far as anybody knows.
+    pub fn found(&mut self, now_ms: u64) {
+        for (unit, since_ms) in &mut self.awake {
+            since_ms.get_or_insert(ends_ms(unit).min(now_ms));
+        }
+        self.look(now_ms);
+    }
+
+    /// Tells of the units that have become quiet. To be called now and then.
+    pub fn look(&mut self, now_ms: u64) {
+        let Some(after_ms) = self.quiet_after_ms else { return };
+        let mut quiet = Vec::new();
+        for (unit, since_ms) in &mut self.awake {
+            // A clock that was set back must not keep anything awake for ever.
+            let since_ms = since_ms.get_or_insert(now_ms);
+            *since_ms = (*since_ms).min(now_ms);
+            if now_ms - *since_ms >= after_ms && !self.damaged.contains_key(unit) {
+                quiet.push(unit.clone());
+            }
+        }
+        for unit in quiet {
+            self.awake.remove(&unit);
+            if let Some(origins) = self.catalog.unit(&unit) {
+                let told = Quiet::of(&unit, origins);
+                self.quiet.insert(unit.clone(), told);
+                self.tell(Event::Quiet(unit, told));
+            }
+        }
+    }
+
+    /// How many units are told by digest.
+    pub fn quiet_units(&self) -> usize {
+        self.quiet.len()
+    }
+
+    fn wake(&mut self, unit: &Unit) {
+        if self.quiet_after_ms.is_some() {
+            self.quiet.remove(unit);
+            self.awake.insert(unit.clone(), None);
+        }
+    }
+
     /// What is here and damaged.
     pub fn damaged(&self) -> impl Iterator<Item = (&Unit, &OriginSet)> {
         self.damaged.iter()
+    }
+
+    /// What of a unit is here and damaged.
+    pub fn damaged_of(&self, unit: &Unit) -> Option<&OriginSet> {
+        self.damaged.get(unit)
     }
 
     /// Whether an origin is here and damaged.
@@ -136,7 +210,10 @@ impl Holdings {
         }
         self.watermarks.insert(class.into(), below_ms);
         let expired = self.catalog.remove_below(class, below_ms);
-        self.damaged.retain(|unit, _| unit.class() != class || ends_ms(unit) > below_ms);
+        let is_left = |unit: &Unit| unit.class() != class || ends_ms(unit) > below_ms;
+        self.damaged.retain(|unit, _| is_left(unit));
+        self.quiet.retain(|unit, _| is_left(unit));
+        self.awake.retain(|unit, _| is_left(unit));
         self.tell(Event::Watermark { class: class.into(), below_ms });
         expired
     }
@@ -169,6 +246,12 @@ impl Holdings {
             Some(after) if is_known => self.listing(since, Some(after), budget),
             _ => self.listing(since, None, budget),
         }
+    }
+
+    /// The origins of some units by name, those behind `after`, in at most `bytes_max` bytes. What it tells is proven by
+    /// the digests that were told.
+    pub fn names_of(&self, units: &[Unit], after: Option<&OriginKey>, bytes_max: usize) -> Changes {
+        Changes::naming(self.node, &self.position(), &self.catalog, units, after, bytes_max)
     }
 
     fn tell(&mut self, event: Event) {
@@ -218,29 +301,43 @@ impl Holdings {
         self.changes(step, since, Position { sequence, after, ..self.position() }, events)
     }
 
+    /// What is held behind a key: a quiet unit as one, which stands behind all its origins.
+    fn list_held<'a>(
+        &'a self,
+        after: Option<&'a OriginKey>,
+    ) -> impl Iterator<Item = (OriginKey, Event)> + use<'a> {
+        let from = after.map_or(Bound::Unbounded, |key| Bound::Included(&key.unit));
+        self.catalog.range_of((from, Bound::Unbounded)).flat_map(move |(unit, origins)| {
+            let name = after.filter(|key| key.unit == *unit).map(|key| key.name);
+            let quiet = self.quiet.get(unit);
+            let whole = quiet.filter(|_| name != Some(LAST)).map(|quiet| {
+                (OriginKey { unit: unit.clone(), name: LAST }, Event::Quiet(unit.clone(), *quiet))
+            });
+            let names = quiet.is_none().then(|| origins.after(unit, name));
+            let names = names.into_iter().flatten().map(|held| (held.key(), Event::Held(held)));
+            whole.into_iter().chain(names)
+        })
+    }
+
     /// What is held and what is damaged, in the order of the keys.
     fn list<'a>(
         &'a self,
         after: Option<&'a OriginKey>,
     ) -> impl Iterator<Item = (OriginKey, Event)> + use<'a> {
-        let held: Box<dyn Iterator<Item = Held> + 'a> = match after {
-            None => Box::new(self.catalog.iter()),
-            Some(key) => Box::new(self.catalog.after(key)),
-        };
         let from = after.cloned();
         let damaged = self
             .damaged
             .iter()
             .flat_map(|(unit, names)| names.iter().map(move |name| OriginKey { unit: unit.clone(), name }));
         let mut damaged = damaged.filter(move |key| from.as_ref().is_none_or(|from| key > from)).peekable();
-        let mut held = held.peekable();
+        let mut held = self.list_held(after).peekable();
         core::iter::from_fn(move || {
             let is_held_next = match (held.peek(), damaged.peek()) {
-                (Some(held), Some(damaged)) => (&held.unit, held.name) < (&damaged.unit, damaged.name),
+                (Some((held, _)), Some(damaged)) => held < damaged,
                 (held, _) => held.is_some(),
             };
             if is_held_next {
-                return held.next().map(|held| (held.key(), Event::Held(held)));
+                return held.next();
             }
             damaged.next().map(|key| (key.clone(), Event::Gone(key, Gone::Damaged)))
         })

@@ -151,6 +151,23 @@ impl OriginSet {
         self.combined(other, |a, b| a && b)
     }
 
+    /// What is in so many of them, at least one.
+    pub fn in_at_least<'a>(least: usize, sets: impl Iterator<Item = &'a OriginSet>) -> OriginSet {
+        // At place n what is in more than n of them.
+        let mut more_than: Vec<OriginSet> = Vec::new();
+        more_than.resize_with(least.max(1), OriginSet::new);
+        for set in sets {
+            for n in (1..more_than.len()).rev() {
+                let more = more_than[n - 1].intersection(set);
+                more_than[n] = more_than[n].union(&more);
+            }
+            if let Some(first) = more_than.first_mut() {
+                *first = first.union(set);
+            }
+        }
+        more_than.pop().unwrap_or_default()
+    }
+
     /// Whether all of this one is in the other.
     pub fn is_subset(&self, other: &OriginSet) -> bool {
         self.count <= other.count && self.difference(other).is_empty()

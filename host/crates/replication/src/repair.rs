@@ -6,17 +6,18 @@
 //! alone.
 //!
 //! Nothing is deleted here, and nothing is promised: a wrong view costs a copy too many or a delay. A copy that was
-//! damaged here is made anew at once, whatever the rank says, if others do not have enough.
+//! damaged here is made anew at once, whatever the rank says, if others do not have enough. What was damaged here while
+//! they had is like any other from then on.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use weir_record::limits::{
-    CHANGES_BYTES_MAX, CLAIM_MS, REPAIR_LACKING_MAX, REPAIR_TAKEOVER_MS, REPAIR_UNITS_PER_STEP,
-    TRANSFER_BACKOFF_MS_MAX,
+    CHANGES_BYTES_MAX, CLAIM_MS, NODE_NAMES_UNITS_MAX, REPAIR_LACKING_MAX, REPAIR_NAMES_RETRY_MS,
+    REPAIR_TAKEOVER_MS, REPAIR_UNITS_PER_STEP, TRANSFER_BACKOFF_MS_MAX,
 };
-use weir_segment::{OriginName, Unit};
+use weir_segment::Unit;
 
 use crate::catalog::ends_ms;
 use crate::changes::{Changes, Event, Place, Position, Step};
@@ -28,8 +29,13 @@ use crate::origin_set::OriginSet;
 use crate::placement::StoreNode;
 use crate::puller::Failure;
 
+mod balance;
+mod healing;
+mod names;
 mod view;
 
+pub use balance::{Amount, Surplus};
+use names::Clarity;
 use view::{Turn, View};
 
 /// Fetch this, verify it and keep it, then say [`Repairer::kept`].
@@ -46,7 +52,7 @@ pub struct Fetch {
 pub struct RepairState {
     /// Origins without a copy here that lack copies, as far as units were compared.
     pub lacking: usize,
-    /// Units that were not compared yet since something about them changed.
+    /// Units that were not compared yet since something about them changed; at least one while all of them are to be.
     pub units_waiting: usize,
     /// Origins that are being fetched.
     pub fetching: usize,
@@ -56,6 +62,8 @@ pub struct RepairState {
 #[derive(Debug)]
 struct Lack {
     since_ms: u64,
+    /// How long it has to last.
+    wait_ms: u64,
     /// Not fetched sooner, whoever's turn it is.
     not_before_ms: u64,
     /// When it is looked at next; the key of its place in `due`.
@@ -71,7 +79,7 @@ struct Running {
 }
 
 /// Decides what a store fetches from others. As large as what the other stores hold, see
-/// [`Catalog`](crate::Catalog), and some 300 bytes for each origin that lacks copies.
+/// [`Catalog`](crate::Catalog) and [`Sets`](crate::Sets), and some 300 bytes for each origin that lacks copies.
 #[derive(Debug)]
 pub struct Repairer {
     after_ms: u64,
@@ -84,13 +92,21 @@ pub struct Repairer {
     is_all_new: bool,
     /// Units that are to be compared.
     new: BTreeSet<Unit>,
+    /// Units of which names are needed, and which stores are asked for them, not before when.
+    wanted: BTreeMap<Unit, BTreeMap<u64, u64>>,
     /// Units that have expired at a store that held some of it, while others still hold it.
     expired: BTreeSet<Unit>,
     lacking: BTreeMap<OriginKey, Lack>,
     due: BTreeSet<(u64, OriginKey)>,
     running: BTreeMap<OriginKey, Running>,
+    /// What is damaged here and was so while enough others had it: it is no business of this store's more than of others.
+    passed: BTreeMap<Unit, OriginSet>,
     /// Stores that failed: how often, and until when they are left alone.
     paused: BTreeMap<u64, (u32, u64)>,
+    /// What belongs here is fetched although it lacks no copies.
+    is_rebalancing: bool,
+    /// Up to where it was looked for what is too much here.
+    surplus_seen: Option<Unit>,
     /// When a store last took an origin that had lacked copies for so long that it was due.
     progress: BTreeMap<u64, u64>,
 }
@@ -106,11 +122,15 @@ impl Repairer {
             own_seen: Position::START,
             is_all_new: true,
             new: BTreeSet::new(),
+            wanted: BTreeMap::new(),
             expired: BTreeSet::new(),
             lacking: BTreeMap::new(),
             due: BTreeSet::new(),
             running: BTreeMap::new(),
+            passed: BTreeMap::new(),
             paused: BTreeMap::new(),
+            is_rebalancing: false,
+            surplus_seen: None,
             progress: BTreeMap::new(),
         }
     }
@@ -136,6 +156,22 @@ impl Repairer {
         }
     }
 
+    /// Whether what belongs here by rank is to be fetched, although it lacks no copies.
+    pub fn set_rebalancing(&mut self, is_rebalancing: bool) {
+        self.is_all_new |= self.is_rebalancing != is_rebalancing;
+        self.is_rebalancing = is_rebalancing;
+    }
+
+    /// What lacks copies now has done so for long enough.
+    pub fn hurry(&mut self, now_ms: u64, own: &Holdings) {
+        self.see_own(own);
+        self.compare(now_ms, own);
+        let keys: Vec<OriginKey> = self.lacking.keys().cloned().collect();
+        for key in &keys {
+            self.hurry_one(key, now_ms.saturating_sub(self.lacking.get(key).map_or(0, |lack| lack.since_ms)));
+        }
+    }
+
     /// Where to go on with what a store holds.
     pub fn position(&self, store: u64) -> Position {
         self.mirrors.get(&store).map_or(Position::START, |mirror| mirror.position().clone())
@@ -153,7 +189,7 @@ impl Repairer {
         for event in &changes.events {
             if let Event::Watermark { class, below_ms } = event {
                 let is_over = |unit: &&Unit| unit.class() == class && ends_ms(unit) <= *below_ms;
-                expired.extend(mirror.catalog().units().map(|(unit, _)| unit).filter(is_over).cloned());
+                expired.extend(mirror.units().filter(is_over).cloned());
             }
         }
         let applied = mirror.apply(changes)?;
@@ -161,11 +197,14 @@ impl Repairer {
         self.expired.extend(expired);
         if applied.has_gap {
             // From now on it counts.
-            self.new.extend(mirror.catalog().units().map(|(unit, _)| unit.clone()));
+            self.new.extend(mirror.units().cloned());
         }
+        self.new.extend(applied.quiet.into_iter().map(|told| told.unit));
+        self.new.extend(applied.vanished);
         for held in applied.added {
             let key = held.key();
-            if self.lacking.get(&key).is_some_and(|lack| lack.since_ms + self.after_ms <= now_ms) {
+            if self.lacking.get(&key).is_some_and(|lack| lack.since_ms.saturating_add(lack.wait_ms) <= now_ms)
+            {
                 self.progress.insert(store, now_ms);
             }
             self.new.insert(key.unit);
@@ -181,7 +220,7 @@ impl Repairer {
     /// A store cannot be followed any more: what it holds does not count until it tells anew.
     pub fn remove(&mut self, store: u64) {
         if let Some(mirror) = self.mirrors.remove(&store) {
-            self.new.extend(mirror.catalog().units().map(|(unit, _)| unit.clone()));
+            self.new.extend(mirror.units().cloned());
         }
         self.paused.remove(&store);
         self.progress.remove(&store);
@@ -247,7 +286,7 @@ impl Repairer {
     /// When [`Repairer::next`] will next have something to do, if nothing is reported before.
     pub fn next_due_ms(&self) -> Option<u64> {
         let has_units = self.is_all_new || !self.new.is_empty();
-        if has_units && self.lacking.len() < REPAIR_LACKING_MAX {
+        if has_units && self.has_room() {
             return Some(0);
         }
         self.due.first().map(|(due_ms, _)| *due_ms).filter(|due_ms| *due_ms < u64::MAX)
@@ -256,7 +295,8 @@ impl Repairer {
     /// How it stands.
     pub fn state(&self) -> RepairState {
         let (lacking, fetching) = (self.lacking.len(), self.running.len());
-        RepairState { lacking, units_waiting: self.new.len(), fetching }
+        let units_waiting = self.new.len() + self.wanted.len() + usize::from(self.is_all_new);
+        RepairState { lacking, units_waiting, fetching }
     }
 
     /// Takes note of what has changed here.
@@ -273,7 +313,7 @@ impl Repairer {
                     Event::Held(Held { unit, .. }) => drop(self.new.insert(unit)),
                     Event::Gone(key, _) => drop(self.new.insert(key.unit)),
                     // What lies below is forgotten when it is due.
-                    Event::Watermark { .. } => {}
+                    Event::Watermark { .. } | Event::Quiet(..) => {}
                 }
             }
             self.own_seen = changes.next;
@@ -284,12 +324,12 @@ impl Repairer {
     fn compare(&mut self, now_ms: u64, own: &Holdings) {
         if self.is_all_new {
             self.is_all_new = false;
-            let mirrored = self.mirrors.values().flat_map(|mirror| mirror.catalog().units());
-            self.new.extend(mirrored.chain(own.catalog().units()).map(|(unit, _)| unit.clone()));
+            self.new.extend(self.mirrors.values().flat_map(Mirror::units).cloned());
+            self.new.extend(own.catalog().units().map(|(unit, _)| unit.clone()));
             self.new.extend(self.lacking.keys().map(|key| key.unit.clone()));
         }
         for _ in 0..REPAIR_UNITS_PER_STEP {
-            if self.lacking.len() >= REPAIR_LACKING_MAX {
+            if !self.has_room() {
                 return;
             }
             let Some(unit) = self.new.pop_first() else { return };
@@ -297,17 +337,32 @@ impl Repairer {
         }
     }
 
+    /// Whether there is room for what comparing may bring.
+    fn has_room(&self) -> bool {
+        self.lacking.len() < REPAIR_LACKING_MAX && self.wanted.len() < NODE_NAMES_UNITS_MAX
+    }
+
     fn compare_unit(&mut self, unit: &Unit, now_ms: u64, own: &Holdings) {
-        let is_held = |mirror: &Mirror| mirror.catalog().unit(unit).is_some();
-        if !self.mirrors.values().any(is_held) {
+        if !self.mirrors.values().any(|mirror| mirror.holds(unit)) {
             self.expired.remove(unit);
         }
-        let is_over = self.expired.contains(unit);
-        let view = self.view(own);
-        let lacking = if is_over || view.has_expired(unit) { OriginSet::new() } else { view.lacking(unit) };
+        let is_over = self.expired.contains(unit) || self.view(own).has_expired(unit);
+        let clarity = if is_over {
+            self.wanted.remove(unit);
+            Clarity::Fine
+        } else {
+            self.clarify(unit, own)
+        };
+        let lacking = match clarity {
+            Clarity::Fine => OriginSet::new(),
+            Clarity::Named => self.view(own).lacking(unit),
+            // It is compared again when they have come.
+            Clarity::Waits => return,
+        };
+        self.pass(unit, own, clarity);
         let known: Vec<OriginKey> = self
             .lacking
-            .range(first_of(unit)..)
+            .range(OriginKey::first_of(unit)..)
             .map(|(key, _)| key)
             .take_while(|key| key.unit == *unit)
             .filter(|key| !lacking.contains(key.name))
@@ -316,16 +371,26 @@ impl Repairer {
         for key in &known {
             self.forget(key);
         }
-        for name in lacking.iter() {
-            let key = OriginKey { unit: unit.clone(), name };
+        let waits: Vec<(OriginKey, u64)> = {
+            let view = self.view(own);
+            let is_known_to_go =
+                |key: &OriginKey| self.is_to_heal(key, own) || view.is_leaving(unit, key.name);
+            let keys = lacking.iter().map(|name| OriginKey { unit: unit.clone(), name });
+            // What an operator moves needs no time to come back.
+            let wait_ms =
+                |key: &OriginKey| if self.is_rebalancing || is_known_to_go(key) { 0 } else { self.after_ms };
+            keys.map(|key| (key.clone(), wait_ms(&key))).collect()
+        };
+        for (key, wait_ms) in waits {
             if self.lacking.contains_key(&key) {
+                self.hurry_one(&key, wait_ms);
                 self.look_again(&key);
                 continue;
             }
-            let after_ms = if own.is_damaged(&key) { 0 } else { self.after_ms };
-            let due_ms = now_ms.saturating_add(after_ms);
+            let due_ms = now_ms.saturating_add(wait_ms);
             self.due.insert((due_ms, key.clone()));
-            self.lacking.insert(key, Lack { since_ms: now_ms, not_before_ms: due_ms, due_ms, failures: 0 });
+            let lack = Lack { since_ms: now_ms, wait_ms, not_before_ms: due_ms, due_ms, failures: 0 };
+            self.lacking.insert(key, lack);
         }
     }
 
@@ -335,16 +400,18 @@ impl Repairer {
         if self.expired.contains(&key.unit) || view.has_expired(&key.unit) {
             return Decision::Forget;
         }
+        if self.is_unnamed(&key.unit, own) {
+            return Decision::Later(now_ms.saturating_add(REPAIR_NAMES_RETRY_MS));
+        }
         match view.turn(key) {
             // Full or emptied now, perhaps not for long.
             Turn::Never if view.lacking(&key.unit).contains(key.name) => {
                 return Decision::Later(now_ms.saturating_add(REPAIR_TAKEOVER_MS));
             }
             Turn::Never => return Decision::Forget,
-            Turn::Behind { ahead, by } if !own.is_damaged(key) => {
+            Turn::Behind { ahead, by } if !self.is_to_heal(key, own) => {
                 let progress = ahead.iter().filter_map(|node| self.progress.get(node)).max();
-                let since_ms =
-                    lack.since_ms.saturating_add(self.after_ms).max(progress.copied().unwrap_or(0));
+                let since_ms = lack.since_ms.saturating_add(lack.wait_ms).max(progress.copied().unwrap_or(0));
                 let turn_ms = since_ms.saturating_add(by.saturating_mul(REPAIR_TAKEOVER_MS));
                 if turn_ms > now_ms {
                     return Decision::Later(turn_ms);
@@ -368,7 +435,13 @@ impl Repairer {
     }
 
     fn view<'a>(&'a self, own: &'a Holdings) -> View<'a> {
-        View { own, mirrors: &self.mirrors, stores: &self.stores, replication: self.replication }
+        View {
+            own,
+            mirrors: &self.mirrors,
+            stores: &self.stores,
+            replication: self.replication,
+            is_rebalancing: self.is_rebalancing,
+        }
     }
 
     /// What nobody has reported is taken to have failed: its task is gone, or hangs.
@@ -386,6 +459,16 @@ impl Repairer {
         if let Some(not_before_ms) = lack.map(|lack| lack.not_before_ms) {
             self.put_off(key, not_before_ms);
         }
+    }
+
+    /// Has an origin wait no longer than that, unless it has failed: then it has another reason to wait.
+    fn hurry_one(&mut self, key: &OriginKey, wait_ms: u64) {
+        let Some(lack) = self.lacking.get_mut(key) else { return };
+        lack.wait_ms = lack.wait_ms.min(wait_ms);
+        if lack.failures == 0 {
+            lack.not_before_ms = lack.not_before_ms.min(lack.since_ms.saturating_add(lack.wait_ms));
+        }
+        self.look_again(key);
     }
 
     fn put_off(&mut self, key: &OriginKey, due_ms: u64) {
@@ -408,12 +491,6 @@ enum Decision {
     Forget,
     Later(u64),
     Fetch(Fetch),
-}
-
-/// Sorts before every origin of a unit.
-fn first_of(unit: &Unit) -> OriginKey {
-    let name = OriginName { node: 0, epoch: 0, piece: 0 };
-    OriginKey { unit: unit.clone(), name }
 }
 
 #[cfg(test)]

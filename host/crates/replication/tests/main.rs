@@ -3,5 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod cluster;
+mod dropping;
 mod repair;
+mod scale;
 mod sim;
+mod size;

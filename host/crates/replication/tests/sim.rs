@@ -39,6 +39,12 @@ pub(crate) enum Broken {
     IgnoresGaps,
     /// When a node fails that is read, all is planned anew, and what others have read is kept.
     ForgetsWhatIsOwed,
+    /// When a node fails that is read, the sets that it was to read as a whole are forgotten.
+    ForgetsOwedSets,
+    /// The querying node does not remember that units exist which it knows by digest alone.
+    ForgetsSets,
+    /// A store goes on telling a digest when a block of the unit is damaged.
+    HidesDamage,
 }
 
 /// What a run is like.
@@ -91,6 +97,12 @@ pub(crate) struct Figures {
     /// How often something that was owed was planned anew.
     pub(crate) rounds: u64,
     pub(crate) read: u64,
+    /// Units that were read as a whole, that names were asked of, and whose names were given up.
+    pub(crate) wholes: u64,
+    pub(crate) named: u64,
+    pub(crate) settled: u64,
+    /// Logs that were owed and had more in them.
+    pub(crate) refused: u64,
 }
 
 impl World {
@@ -193,5 +205,13 @@ pub(crate) fn run(seed: u64, shape: Shape) -> Result<Figures, String> {
         world.step().map_err(|why| told(&world, why))?;
     }
     world.check_end().map_err(|why| told(&world, why))?;
+    // What was said to be missing for a while must not be so for ever.
+    let end_ms = world.now_ms + QUIET_MS;
+    while !shape.is_rough && !world.asker.is_complete {
+        world.step().map_err(|why| told(&world, why))?;
+        if world.now_ms > end_ms {
+            return Err(told(&world, "everything is there, and no answer is complete".to_owned()));
+        }
+    }
     Ok(world.figures)
 }

@@ -76,7 +76,10 @@ fn main() -> Result<(), weir_segment::SegmentError> {
     let raw: usize = lines.iter().map(|line| line.len() + 1).sum();
     let mb = |bytes: usize, since: Instant| bytes as f64 / 1e6 / since.elapsed().as_secs_f64();
     println!("{} lines, {:.1} MB", lines.len(), raw as f64 / 1e6);
-    let leaf_bytes = std::env::args().nth(3).and_then(|bytes| bytes.parse().ok()).unwrap_or(256 << 10);
+    let leaf_bytes = std::env::args()
+        .nth(3)
+        .and_then(|bytes| bytes.parse().ok())
+        .unwrap_or(WriterOptions::default().leaf_bytes);
     let level = std::env::args().nth(2).and_then(|level| level.parse().ok());
     for level in level.map_or_else(|| vec![1, 6, 9, 12], |level| vec![level]) {
         for grouping in [Grouping::Order, Grouping::Shape] {

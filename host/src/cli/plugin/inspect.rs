@@ -81,6 +81,7 @@ fn section(out: &mut String, heading: &str, nothing: &str, lines: impl Iterator<
 /// What an imported interface lets a plugin do.
 fn meaning(import: &str) -> String {
     let can = match import {
+        "amqp" => "consumes the queues of its grants, over the node's connections",
         "files" => "reads the files of its grants, and no others",
         "stdin" => "reads the standard input, if granted",
         "log" => "writes lines to the node's log",

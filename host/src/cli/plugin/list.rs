@@ -17,7 +17,7 @@ Examples:
 const HEADING: [&str; 9] =
     ["PLUGIN", "KIND", "VERSION", "SHA256", "FROM", "INSTANCE", "STATE", "RECORDS", "RESTARTS"];
 
-/// List the plugins that a node has loaded, and their instances
+/// List the sources and filters of a node, and their instances
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct List {

@@ -182,7 +182,7 @@ fn thousands_of_files_are_read_with_bounded_handles_and_cursor() {
     let mut run = bench.open("{}", None);
     let mut got = run.drain().unwrap();
     assert_eq!(got.len(), 5000);
-    assert!(bench.logs.open_count() <= 256 + 64, "{} handles", bench.logs.open_count());
+    assert!(bench.logs.open_count() <= 512 + 128, "{} handles", bench.logs.open_count());
     assert_eq!(bench.metric("files_tracked"), 5000);
     assert!(run.cursor().unwrap().len() <= CURSOR_BYTES_MAX);
     for file in (0..5000).rev() {
@@ -241,9 +241,9 @@ fn wrong_settings_cursors_and_grants_are_said_in_words() {
     };
     for (config, expected) in [
         (
-            r#"{"multiline": {}}"#,
-            "the plugin's config is wrong: unknown field `multiline`, expected one of `start_at`, \
-             `max_line_bytes`, `rotate_wait_ms`",
+            r#"{"multiline": {"begin": "x"}}"#,
+            "the plugin's config is wrong: unknown field `begin`, expected one of `start`, \
+             `continuation`, `rules`",
         ),
         (
             r#"{"start_at": "middle"}"#,
@@ -253,9 +253,9 @@ fn wrong_settings_cursors_and_grants_are_said_in_words() {
         let failure = open(config, b"");
         assert_eq!((failure.verdict, &*failure.message), (Verdict::BadConfig, expected));
     }
-    let newer = open("{}", &[2]);
+    let newer = open("{}", &[3]);
     assert_eq!((newer.verdict, &*newer.code), (Verdict::Fatal, "cursor.newer"));
-    assert_eq!(open("{}", &[1, 1]).code, "cursor.damaged");
+    assert_eq!(open("{}", &[2, 1]).code, "cursor.damaged");
     let mut run = Run::<FileSource>::open(&world, "{}", None).unwrap();
     assert_eq!(run.poll().unwrap_err().code, "files.not-granted");
 }

@@ -35,7 +35,7 @@ impl Figure for SearchLarge {
         false
     }
 
-    fn measure(&self, bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    fn measure(&self, bench: &Bench<'_>) -> anyhow::Result<Vec<Row>> {
         let bytes = bench.corpus_bytes(GIB);
         let folder = bench.folder(self.name())?;
         let needed = (bytes as f64 * DISK_SHARE) as u64;

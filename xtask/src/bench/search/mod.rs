@@ -42,7 +42,7 @@ impl Figure for Search {
         "search"
     }
 
-    fn measure(&self, bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    fn measure(&self, bench: &Bench<'_>) -> anyhow::Result<Vec<Row>> {
         setup::ensure(&grep::PACKAGES)?;
         let folder = bench.folder(self.name())?;
         let file = folder.join("corpus.log");

@@ -51,7 +51,7 @@ pub(super) struct Begun {
 }
 
 impl Subject {
-    pub(super) fn start(bench: &Bench, folder: &Path) -> anyhow::Result<Self> {
+    pub(super) fn start(bench: &Bench<'_>, folder: &Path) -> anyhow::Result<Self> {
         let node = Node::start(&bench.weir, folder, free_port(7650)?, "")?;
         Ok(Self {
             client: Client::connect(node.address)?,

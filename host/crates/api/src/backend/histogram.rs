@@ -1,7 +1,7 @@
 //! Counts over time.
 
 use tokio_util::sync::CancellationToken;
-use weir_query::{Expr, Stats};
+use weir_query::{Expr, Stage, Stats};
 use weir_record::RecordId;
 use weir_segment::level::LEVELS;
 
@@ -12,6 +12,8 @@ pub struct HistogramRequest {
     pub text: String,
     /// What it means.
     pub expr: Expr,
+    /// What matching records go through; those from the first aggregate on are left out.
+    pub stages: Vec<Stage>,
     /// The lowest id counted; [`RecordId::MIN`] begins with the oldest record there is.
     pub from: RecordId,
     /// The lowest id no longer counted; [`RecordId::MAX`] ends with the newest record, or now.

@@ -14,9 +14,10 @@ use crate::auth::ClusterKey;
 use crate::error::{ApiError, ErrorKind};
 pub use crate::wire::StreamInfo;
 pub use crate::wire::peer::{
-    Buckets, ChangesRequest, ConfirmRequest, Confirmation, Confirmed, Counts, FailedRequest, Gap, HashedRows,
-    Kept, LogStart, NodeInfo, OriginRequest, Origins, PROTOCOL, PlanAnswer, PlanRequest, Role, SearchEnd,
-    SearchMode, SearchPart, SearchRequest, SnapshotToken, Syntax, TailEvent, TailRequest, UnitOrigins,
+    Buckets, ChangesRequest, ConfirmRequest, Confirmation, Confirmed, CountedOn, Counts, FailedRequest, Gap,
+    HashedRows, HoldsRequest, Job, Kept, LogStart, NamesRequest, NodeInfo, OriginRequest, Origins, PROTOCOL,
+    PlanAnswer, PlanRequest, Role, SearchEnd, SearchMode, SearchPart, SearchRequest, SnapshotToken,
+    StageSpec, Syntax, TailEvent, TailRequest, UnitOrigins,
 };
 
 /// A node as the other nodes of its cluster see it.
@@ -33,6 +34,10 @@ pub trait PeerBackend: Send + Sync + 'static {
     /// empty change is. The wait is bounded already, and the future is dropped when nobody waits any more.
     fn changes(&self, request: ChangesRequest) -> BoxFuture<'_, Result<Bytes, ApiError>>;
 
+    /// The origins of some units of the store by name, as bytes of the feed: a page of them.
+    /// [`ApiError::snapshot_gone`] when they are asked of a snapshot that is not kept any more.
+    fn names(&self, request: NamesRequest) -> BoxFuture<'_, Result<Bytes, ApiError>>;
+
     /// A sealed origin: of the backlog, claimed by a store, or one that this node keeps as a store, cut out of a
     /// larger segment if need be. [`ApiError::origin_gone`] when it is not here (any more),
     /// [`ApiError::origin_busy`] while it is not that store's turn, or while it cannot be cut out.
@@ -44,6 +49,12 @@ pub trait PeerBackend: Send + Sync + 'static {
 
     /// Takes note that a store could not take an origin.
     fn failed(&self, request: FailedRequest) -> BoxFuture<'_, Result<(), ApiError>>;
+
+    /// Which copies a store that is about to let go of its own may count on: one word per origin, in order.
+    fn holds(&self, request: HoldsRequest) -> BoxFuture<'_, Result<Vec<bool>, ApiError>>;
+
+    /// Does what an operator wants, or begins to.
+    fn job(&self, job: Job) -> BoxFuture<'_, Result<(), ApiError>>;
 
     /// Makes a snapshot and tells what is in it.
     fn plan(&self, request: PlanRequest) -> BoxFuture<'_, Result<PlanAnswer, ApiError>>;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use futures_util::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
-use weir_query::{Expr, Rows};
+use weir_query::{Expr, Rows, Stage};
 
 /// Live records wanted, parsed.
 #[derive(Debug, Clone)]
@@ -13,6 +13,8 @@ pub struct TailRequest {
     pub text: String,
     /// What it means.
     pub expr: Expr,
+    /// What matching records go through.
+    pub stages: Vec<Stage>,
     /// A token that an earlier tail gave: go on behind it. Comes from a client, so it may be anything; a token
     /// that cannot be read is the client's error. `None`: from now on.
     pub resume: Option<Vec<u8>>,

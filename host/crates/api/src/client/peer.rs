@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, Request};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,8 +22,9 @@ use super::{Client, ClientError, ClientOptions};
 use crate::auth::{Message, Signer};
 use crate::wire::peer::frame::Kind;
 use crate::wire::peer::{
-    ChangesRequest, ConfirmAnswer, ConfirmRequest, Confirmed, FailedRequest, NodeInfo, OriginRequest,
-    PlanAnswer, PlanRequest, ReleaseRequest, SearchRequest, SnapshotToken, TailRequest,
+    ChangesRequest, ConfirmAnswer, ConfirmRequest, Confirmed, FailedRequest, HoldsAnswer, HoldsRequest, Job,
+    JobRequest, NamesRequest, NodeInfo, OriginRequest, PlanAnswer, PlanRequest, ReleaseRequest,
+    SearchRequest, SnapshotToken, TailRequest,
 };
 use crate::wire::{StreamInfo, StreamsAnswer};
 pub use answers::{OriginBody, SearchBody, TailBody};
@@ -43,6 +45,16 @@ impl ClientOptions {
     }
 }
 
+/// A question as somebody has put it to another node.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PassedOn<'a> {
+    pub(crate) method: &'a Method,
+    /// With its parameters.
+    pub(crate) path: &'a str,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) body: &'a Bytes,
+}
+
 impl PeerClient {
     /// A client of the node at a URL. Connects at the first request. Without a signer only nodes on the
     /// same machine answer, and only those that have no key either.
@@ -53,6 +65,22 @@ impl PeerClient {
     /// The URL of the node.
     pub fn url(&self) -> &str {
         self.client.url()
+    }
+
+    /// Has the node answer as if it had been asked itself: whatever it says is the answer, a refusal, too. The head of it
+    /// must come as soon as [`ClientOptions::default`] has it; the rest has no bound of its own.
+    pub(crate) async fn pass_on(
+        &self,
+        question: PassedOn<'_>,
+    ) -> Result<http::Response<Incoming>, ClientError> {
+        let mut request = Request::new(Full::new(question.body.clone()));
+        request.method_mut().clone_from(question.method);
+        *request.uri_mut() = self.client.base.join(question.path)?;
+        request.headers_mut().clone_from(question.headers);
+        let head_timeout = ClientOptions::default().idle_timeout;
+        let sent = tokio::time::timeout(head_timeout, self.client.http.request(request)).await;
+        sent.map_err(|_| ClientError::timeout(self.url(), head_timeout))?
+            .map_err(|error| ClientError::of_request(self.url(), &error))
     }
 
     /// Who the node is.
@@ -71,6 +99,16 @@ impl PeerClient {
     pub async fn changes(&self, request: ChangesRequest) -> Result<Bytes, ClientError> {
         let wait = Duration::from_millis(request.wait_ms.min(limits::NODE_WAIT_MS_MAX));
         let answer = self.ask(Method::POST, "changes", &self.json_body(&request)?, wait).await?;
+        self.feed(answer).await
+    }
+
+    /// The origins of some units of its store by name, as bytes of the feed: a page of them.
+    pub async fn names(&self, request: &NamesRequest) -> Result<Bytes, ClientError> {
+        let answer = self.ask(Method::POST, "names", &self.json_body(request)?, Duration::ZERO).await?;
+        self.feed(answer).await
+    }
+
+    async fn feed(&self, answer: http::Response<Incoming>) -> Result<Bytes, ClientError> {
         let mut frames = self.frames(answer);
         let mut changes = Vec::new();
         while let Some(frame) = frames.next().await? {
@@ -102,6 +140,24 @@ impl PeerClient {
             return Err(self.client.protocol(&reason));
         }
         Ok(answer.outcomes)
+    }
+
+    /// Which copies may be counted on there: one word per origin, in order.
+    pub async fn holds(&self, request: &HoldsRequest) -> Result<Vec<bool>, ClientError> {
+        let body = self.json_body(request)?;
+        let answer: HoldsAnswer = self.ask_json("holds", &body).await?;
+        if answer.holds.len() != request.origins.len() {
+            let reason = format!("{} words for {} origins", answer.holds.len(), request.origins.len());
+            return Err(self.client.protocol(&reason));
+        }
+        Ok(answer.holds)
+    }
+
+    /// Tells what an operator wants of the node.
+    pub async fn job(&self, job: Job) -> Result<(), ClientError> {
+        let body = self.json_body(&JobRequest { job })?;
+        let answer = self.ask(Method::POST, "job", &body, Duration::ZERO).await?;
+        self.client.collect(answer).await.map(drop)
     }
 
     /// Tells that the store could not take an origin.

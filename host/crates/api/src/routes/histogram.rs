@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use tokio_util::sync::CancellationToken;
+use weir_query::Piped;
 use weir_record::{RecordId, limits};
 
 use super::Request;
-use super::query::{bound, check_range, expression};
+use super::query::{bound, check_range, piped, with_filters};
 use crate::backend::HistogramRequest;
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::server::{self, Response, Shared};
 use crate::wire::{HistogramBody, QueryStats};
 
-const KNOWN: &[&str] = &["q", "from", "to", "buckets"];
+const KNOWN: &[&str] = &["q", "filter", "from", "to", "buckets"];
 
 pub(super) async fn get(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
     let cancel = CancellationToken::new();
@@ -34,15 +35,15 @@ fn resolve(
     now_ms: u64,
     cancel: &CancellationToken,
 ) -> Result<HistogramRequest, ApiError> {
-    let text = params.take("q")?.unwrap_or_default();
+    let text = with_filters(params.take("q")?.unwrap_or_default(), params.take("filter")?.as_deref());
     let from = bound(&mut params, "from", now_ms)?.unwrap_or(RecordId::MIN);
     let to = bound(&mut params, "to", now_ms)?.unwrap_or(RecordId::MAX);
     let buckets =
         params.take("buckets")?.map_or(Ok(limits::HISTOGRAM_BUCKETS_DEFAULT), |b| parse_buckets(&b))?;
     params.finish(KNOWN)?;
     check_range(from, to)?;
-    let expr = expression(&text)?;
-    Ok(HistogramRequest { text, expr, from, to, buckets, cancel: cancel.clone() })
+    let Piped { expr, stages } = piped(&text)?;
+    Ok(HistogramRequest { text, expr, stages, from, to, buckets, cancel: cancel.clone() })
 }
 
 fn parse_buckets(text: &str) -> Result<usize, ApiError> {

@@ -27,8 +27,8 @@ use crate::server::{BodyError, Response, Shared, full, json};
 use crate::wire::StreamsAnswer;
 use crate::wire::peer::frame::{self, Kind};
 use crate::wire::peer::{
-    ChangesRequest, ConfirmAnswer, ConfirmRequest, FailedRequest, PartError, PlanRequest, ReleaseRequest,
-    SearchRequest, TailRequest, part, text,
+    ChangesRequest, ConfirmAnswer, ConfirmRequest, FailedRequest, HoldsAnswer, HoldsRequest, JobRequest,
+    NamesRequest, PartError, PlanRequest, ReleaseRequest, SearchRequest, TailRequest, part, text,
 };
 use admission::{Admitted, admit};
 
@@ -54,6 +54,18 @@ pub(super) async fn changes(shared: Arc<Shared>, request: Request) -> Result<Res
         () = shared.stopping.cancelled() => return Err(stopping()),
     };
     framed(part::changes_frames(&changes))
+}
+
+pub(super) async fn names(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
+    let admitted = admit(&shared, request).await?;
+    let request: NamesRequest = parse(&admitted)?;
+    if !request.is_bounded() {
+        let max = limits::NODE_NAMES_UNITS_MAX;
+        let why = format!("the request asks for the names of more than {max} units");
+        return Err(ApiError::new(ErrorKind::TooLarge, "too_many_units", why)
+            .hint("ask for them in several requests"));
+    }
+    framed(part::changes_frames(&admitted.peer.names(request).await?))
 }
 
 /// Streams a file. Its length is said before, so that a cut is seen.
@@ -119,6 +131,30 @@ pub(super) async fn confirm(shared: Arc<Shared>, request: Request) -> Result<Res
         return Err(ApiError::internal(format!("{} outcomes for {asked} origins", outcomes.len())));
     }
     json(StatusCode::OK, &ConfirmAnswer { outcomes })
+}
+
+pub(super) async fn holds(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
+    let admitted = admit(&shared, request).await?;
+    let request: HoldsRequest = parse(&admitted)?;
+    if !request.is_bounded() {
+        let max = limits::NODE_CONFIRMATIONS_MAX;
+        let why = format!("the request asks for more than {max} origins");
+        return Err(ApiError::new(ErrorKind::TooLarge, "too_many_origins", why)
+            .hint("ask for them in several requests"));
+    }
+    let asked = request.origins.len();
+    let holds = admitted.peer.holds(request).await?;
+    if holds.len() != asked {
+        return Err(ApiError::internal(format!("{} words for {asked} origins", holds.len())));
+    }
+    json(StatusCode::OK, &HoldsAnswer { holds })
+}
+
+pub(super) async fn job(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
+    let admitted = admit(&shared, request).await?;
+    let request: JobRequest = parse(&admitted)?;
+    admitted.peer.job(request.job).await?;
+    done()
 }
 
 pub(super) async fn failed(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {

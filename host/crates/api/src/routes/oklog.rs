@@ -14,7 +14,7 @@ mod stream;
 use http::header::VARY;
 use http::{HeaderValue, Method, StatusCode};
 
-use super::{BodySize, Handler, Request, Route, route};
+use super::{BodySize, Handler, Request, Route, of_all, route};
 use crate::error::{ApiError, ErrorKind};
 use crate::oklog::{Oklog, Scope};
 use crate::server::{self, Response, Shared, full};
@@ -26,7 +26,7 @@ const NOT_FOUND: &str = "404 page not found";
 /// The routes, for the table of all.
 pub(super) static ROUTES: &[Route] = &[
     route("/health", &[(Method::GET, |_, _| super::done(Ok(full(StatusCode::OK, TEXT, "OK\n"))))]),
-    route(
+    of_all(
         "/store/query",
         &[(Method::GET, |shared, request| Box::pin(query::get(shared, request, Scope::Cluster)))],
     ),
@@ -39,6 +39,7 @@ pub(super) static ROUTES: &[Route] = &[
     Route {
         path: "/store/replicate",
         body: BodySize::Records,
+        is_of_all: false,
         methods: &[(Method::POST, |shared, request| Box::pin(replicate::post(shared, request)))],
     },
     route("/store/_clusterstate", CLUSTER),

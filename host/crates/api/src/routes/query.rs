@@ -12,7 +12,7 @@ use http::header::TE;
 use http::request::Parts;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
-use weir_query::{Context, Explanation, Expr, Order, parse, time};
+use weir_query::{Context, Explanation, Order, ParseError, Piped, parse_piped, time};
 use weir_record::{RecordId, limits};
 
 use super::Request;
@@ -23,9 +23,8 @@ use crate::params::Params;
 use crate::server::{Response, Shared, read_body};
 use crate::wire::ExplainLine;
 
-const KNOWN: &[&str] = &["q", "from", "to", "limit", "order", "before", "after", "format", "explain"];
-/// What `interface.md` knows and this version does not do yet.
-const LATER: &[&str] = &["filter"];
+const KNOWN: &[&str] =
+    &["q", "from", "to", "limit", "order", "before", "after", "filter", "format", "explain"];
 
 pub(super) async fn get(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
     let params = request.params()?;
@@ -120,13 +119,7 @@ pub(super) fn takes_trailers(head: &Parts) -> bool {
 
 /// What the parameters ask for, at a time.
 fn resolve(mut params: Params, now_ms: u64, cancel: &CancellationToken) -> Result<Resolved, ApiError> {
-    for name in LATER {
-        if params.take(name)?.is_some() {
-            return Err(ApiError::bad_request("not_yet", format!("{name} comes with a later version"))
-                .hint(format!("leave {name} out")));
-        }
-    }
-    let text = params.take("q")?.unwrap_or_default();
+    let text = with_filters(params.take("q")?.unwrap_or_default(), params.take("filter")?.as_deref());
     let from = bound(&mut params, "from", now_ms)?.unwrap_or(RecordId::MIN);
     let to = bound(&mut params, "to", now_ms)?.unwrap_or(RecordId::MAX);
     let limit = params.take("limit")?.map(|limit| parse_limit(&limit)).transpose()?;
@@ -148,18 +141,33 @@ fn resolve(mut params: Params, now_ms: u64, cancel: &CancellationToken) -> Resul
         return Err(ApiError::bad_request("bad_parameter", "an explanation has the format ndjson alone")
             .hint("leave format out, or ask with weir query --explain"));
     }
-    let expr = expression(&text)?;
-    let request = QueryRequest { text, expr, from, to, limit, order, context, cancel: cancel.clone() };
+    let Piped { expr, stages } = piped(&text)?;
+    if explain && !stages.is_empty() {
+        return Err(ApiError::bad_request("bad_parameter", "an explanation is of a query without pipes")
+            .hint("leave the pipes out: what stands before them is what is searched for"));
+    }
+    let request =
+        QueryRequest { text, expr, stages, from, to, limit, order, context, cancel: cancel.clone() };
     Ok(Resolved { request, format, explain })
 }
 
+/// A query with what is given as `filter`: pipes, `sample 0.1 | count by path`.
+pub(super) fn with_filters(text: String, filters: Option<&str>) -> String {
+    match filters.map(str::trim).filter(|filters| !filters.is_empty()) {
+        None => text,
+        Some(filters) => format!("{text} | {}", filters.trim_start_matches(['|', ' '])),
+    }
+}
+
 /// The meaning of a query's text.
-pub(super) fn expression(text: &str) -> Result<Expr, ApiError> {
-    parse(text).map_err(|error| {
-        ApiError::bad_request("bad_query", format!("column {}: {}", error.column, error.message))
-            .hint(error.hint)
-            .column(error.column as u32)
-    })
+pub(super) fn piped(text: &str) -> Result<Piped, ApiError> {
+    parse_piped(text).map_err(unreadable)
+}
+
+fn unreadable(error: ParseError) -> ApiError {
+    ApiError::bad_request("bad_query", format!("column {}: {}", error.column, error.message))
+        .hint(error.hint)
+        .column(error.column as u32)
 }
 
 pub(super) fn check_range(from: RecordId, to: RecordId) -> Result<(), ApiError> {
@@ -258,6 +266,22 @@ mod tests {
     }
 
     #[test]
+    fn pipes_stand_in_the_query_or_beside_it() {
+        for (params, query, names) in [
+            ("q=a", "a", &[][..]),
+            ("q=a | b c", "a", &["b"]),
+            ("q=a&filter=b c", "a", &["b"]),
+            ("q=a | b&filter=| c | d", "a", &["b", "c", "d"]),
+            ("filter=count", "", &["count"]),
+            ("q=a&filter= ", "a", &[]),
+        ] {
+            let (request, _) = resolved(params).unwrap();
+            let found: Vec<&str> = request.stages.iter().map(|stage| stage.name.as_str()).collect();
+            assert_eq!((request.expr.to_string().as_str(), found.as_slice()), (query, names), "{params}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_asked_is_refused_by_name() {
         for (params, code, part) in [
             ("before=1001", "bad_parameter", "1000"),
@@ -269,8 +293,9 @@ mod tests {
             ("format=xml", "bad_parameter", "format"),
             ("from=yesterday-ish", "bad_time", "from"),
             ("from=now&to=1h", "bad_range", "from"),
-            ("filter=a", "not_yet", "filter"),
-            ("filter=sample", "not_yet", "filter"),
+            ("filter=a(", "bad_query", "column 5"),
+            ("q=a |", "bad_query", "column 4"),
+            ("q=a&filter=count&explain=1", "bad_parameter", "without pipes"),
             ("query=x", "unknown_parameter", "query"),
             ("q=a (b", "bad_query", "column 3"),
         ] {

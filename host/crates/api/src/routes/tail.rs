@@ -22,10 +22,11 @@ use http_body_util::StreamBody;
 use hyper::body::Frame;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use weir_query::Piped;
 use weir_record::limits;
 
 use super::Request;
-use super::query::expression;
+use super::query::{piped, with_filters};
 use crate::backend::{TailEvent, TailRequest};
 use crate::error::ApiError;
 use crate::format::Format;
@@ -33,7 +34,7 @@ use crate::params::Params;
 use crate::server::{BodyError, Response, Shared};
 use crate::wire::GapBody;
 
-const KNOWN: &[&str] = &["q", "resume"];
+const KNOWN: &[&str] = &["q", "filter", "resume"];
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Tells a proxy of a widespread kind not to collect what comes.
 const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -65,14 +66,14 @@ pub(super) async fn get(shared: Arc<Shared>, request: Request) -> Result<Respons
 /// What the request asks for. The header counts more than the parameter: a browser that comes back repeats the
 /// URL of its first request.
 fn resolve(head: &Parts, mut params: Params, cancel: &CancellationToken) -> Result<TailRequest, ApiError> {
-    let text = params.take("q")?.unwrap_or_default();
+    let text = with_filters(params.take("q")?.unwrap_or_default(), params.take("filter")?.as_deref());
     let resume = params.take("resume")?;
     params.finish(KNOWN)?;
     let token = head.headers.get(LAST_EVENT_ID).map(HeaderValue::as_bytes);
     let token = token.or(resume.as_deref().map(str::as_bytes)).filter(|token| !token.is_empty());
     let resume = token.map(decode).transpose()?;
-    let expr = expression(&text)?;
-    Ok(TailRequest { text, expr, resume, cancel: cancel.clone() })
+    let Piped { expr, stages } = piped(&text)?;
+    Ok(TailRequest { text, expr, stages, resume, cancel: cancel.clone() })
 }
 
 fn decode(token: &[u8]) -> Result<Vec<u8>, ApiError> {

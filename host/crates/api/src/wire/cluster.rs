@@ -15,6 +15,7 @@ pub struct ClusterAnswer {
 
 /// One member.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "words for people, which do not exclude each other")]
 pub struct MemberInfo {
     /// Its id in 16 hex digits; `null` while an address that the configuration names has never answered.
     pub node: Option<String>,
@@ -51,6 +52,12 @@ pub struct MemberInfo {
     /// It gives its records away.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub draining: bool,
+    /// Nothing lies on it that others may lack: it may be stopped and taken away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub empty: bool,
+    /// What it is moving.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub work: Vec<WorkInfo>,
     /// Size of its disk in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity_bytes: Option<u64>,
@@ -66,6 +73,37 @@ pub struct MemberInfo {
     /// Another live node that has the same id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rival: Option<String>,
+}
+
+/// Something that a node is moving.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct WorkInfo {
+    /// `repair` (copies that were lost come), `fill` (what belongs there comes), `give` (what belongs elsewhere goes), or
+    /// `drain` (everything goes).
+    pub what: String,
+    /// Origins that were moved, since there was something to move.
+    pub origins_done: u64,
+    /// Origins still to be moved, as far as that is known.
+    pub origins_left: u64,
+    /// Bytes that were moved.
+    pub bytes_done: u64,
+    /// Bytes still to be moved.
+    pub bytes_left: u64,
+    /// Bytes per second of late.
+    pub bytes_per_s: u64,
+    /// Seconds until it is done, if it goes on like this; absent while nothing moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta_s: Option<u64>,
+}
+
+/// Answer to `POST /api/v1/cluster/drain`, `…/repair` and `…/rebalance`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct JobAnswer {
+    /// The nodes that know of it now: their ids, or the URLs of their APIs.
+    pub told: Vec<String>,
+    /// Those that could not be told, and why. Not being told does no harm: tell them again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub untold: Vec<String>,
 }
 
 /// Answer to `POST /api/v1/cluster/forget`.

@@ -9,6 +9,7 @@ pub mod frame;
 mod handover;
 mod hashes;
 mod info;
+mod moving;
 pub(crate) mod part;
 mod plan;
 pub mod rows;
@@ -20,13 +21,15 @@ pub use counts::Counts;
 pub use end::SearchEnd;
 pub use handover::{
     ChangesRequest, ConfirmAnswer, ConfirmRequest, Confirmation, Confirmed, FailedRequest, Kept,
-    OriginRequest,
+    NamesRequest, OriginRequest,
 };
 pub use hashes::HashedRows;
 pub use info::{NodeInfo, PROTOCOL, Role};
+pub use moving::{CountedOn, HoldsAnswer, HoldsRequest, Job, JobRequest};
 pub use part::{Failure, Part, PartError, SearchPart};
 pub use plan::{LogStart, PlanAnswer, PlanRequest, ReleaseRequest};
 pub use search::{
-    Buckets, Origins, SearchCodecError, SearchMode, SearchRequest, SnapshotToken, Syntax, UnitOrigins,
+    Buckets, Origins, SearchCodecError, SearchMode, SearchRequest, SnapshotToken, StageSpec, Syntax,
+    UnitOrigins,
 };
 pub use tail::{Gap, TailEvent, TailRequest};

@@ -1,6 +1,6 @@
 //! What a node is among others: its roles, its peers, the ages that topics have.
 
-use weir_record::limits::REPAIR_AFTER_MS_DEFAULT;
+use weir_record::limits::{HOLDINGS_QUIET_MS_DEFAULT, REPAIR_AFTER_MS_DEFAULT};
 
 use crate::config::check::{Checked, Table};
 use crate::config::gossip::gossip;
@@ -75,6 +75,14 @@ pub(crate) fn cluster(settings: &Table, roles: Option<Roles>, problems: &mut Pro
         Some(Simple::DurationMs(ms)) => *ms,
         _ => REPAIR_AFTER_MS_DEFAULT,
     };
+    let quiet_after_ms = match table.and_then(|table| table.simple("quiet_after")) {
+        Some(Simple::DurationMs(ms)) => *ms,
+        _ => HOLDINGS_QUIET_MS_DEFAULT,
+    };
+    let repair_bytes_per_s = match table.and_then(|table| table.simple("repair_bytes_per_s")) {
+        Some(Simple::Bytes(bytes)) => Some(*bytes),
+        _ => None,
+    };
     let zone = match table.and_then(|table| table.simple("zone")) {
         Some(Simple::Text(zone)) => Some(zone.clone()),
         _ => None,
@@ -83,7 +91,16 @@ pub(crate) fn cluster(settings: &Table, roles: Option<Roles>, problems: &mut Pro
         Some(Simple::Path(path)) => Some(path.clone()),
         _ => None,
     };
-    Some(Cluster { peers, gossip, replication, repair_after_ms, zone, key_file })
+    Some(Cluster {
+        peers,
+        gossip,
+        replication,
+        repair_after_ms,
+        quiet_after_ms,
+        repair_bytes_per_s,
+        zone,
+        key_file,
+    })
 }
 
 /// Whether stores of OK Log may take records away. What one of them has committed is here no more, so the node must not
@@ -114,6 +131,29 @@ pub(crate) fn oklog_consumers(
         problems.error(&table.get("consumers")?.place, "oklog.consumers", why);
     }
     Some(consumers)
+}
+
+/// Ingesters of OK Log to consume from.
+pub(crate) fn oklog_ingesters(
+    settings: &Table,
+    roles: Option<Roles>,
+    problems: &mut Problems,
+) -> Vec<String> {
+    let mut urls = Vec::new();
+    for (place, simple) in settings.table("oklog").into_iter().flat_map(|table| table.list("ingesters")) {
+        let Simple::Url(url) = simple else { continue };
+        if url.starts_with("https://") {
+            let text = format!("{url}: this version has no TLS yet; name an http:// address");
+            problems.add(Gravity::Refused, place, "oklog.ingesters", text);
+        } else if roles.is_some_and(|roles| !roles.ingest) {
+            let text = "expected nothing, got an ingester: a node without the role ingest has no log to put its segments into";
+            problems.error(place, "oklog.ingesters", text);
+            break;
+        } else if !urls.contains(url) {
+            urls.push(url.clone());
+        }
+    }
+    urls
 }
 
 pub(crate) fn retention(table: &Table, problems: &mut Problems) -> Option<Retention> {

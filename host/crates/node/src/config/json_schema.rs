@@ -155,6 +155,6 @@ mod tests {
         let root = json_schema();
         let amqp = find(&root, "sources.*.grants.amqp.*").unwrap();
         assert!(amqp["properties"].get("uri_file").is_some());
-        assert!(amqp.get("required").is_none());
+        assert_eq!(amqp["required"], json!(["queue"]));
     }
 }

@@ -7,6 +7,7 @@
 //! Relative paths of a file are taken from the directory of the file; those of flags and defaults from the
 //! working directory. A resolved path is absolute.
 
+mod amqp;
 mod check;
 mod cluster;
 mod gossip;
@@ -31,8 +32,8 @@ pub use json_schema::json_schema;
 pub use overlay::Overlay;
 pub use place::{Gravity, Place, Problem};
 pub use resolved::{
-    Cluster, Config, Durability, FilesGrant, Gossip, Grants, Listen, OnFull, OnTrap, PluginConfig,
-    QueryConfig, Retention, RetentionRule, Roles, SourceConfig, Spool, StorageConfig,
+    AmqpGrant, AmqpTls, Cluster, Config, Durability, FilesGrant, Gossip, Grants, Listen, OnFull, OnTrap,
+    PluginConfig, QueryConfig, Retention, RetentionRule, Roles, Secret, SourceConfig, Spool, StorageConfig,
 };
 
 use crate::config::kind::Bases;

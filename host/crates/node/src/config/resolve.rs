@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use weir_record::Stream;
 use weir_record::limits::SOURCES_MAX;
 
+use crate::config::amqp;
 use crate::config::check::{Checked, Named, Table};
 use crate::config::cluster;
 use crate::config::gossip;
@@ -22,13 +23,11 @@ use crate::config::schema::INSECURE_PHRASE;
 /// How much emptier than `full_at` the disk must be before records are taken again, in percent.
 const RESUME_BELOW_PERCENT: u8 = 2;
 
-/// Source plugins that a later version brings, by name.
-const PLUGINS_OF_LATER: [&str; 1] = ["amqp-source"];
-
 /// Makes the configuration. `None` when a setting it needs is invalid: then that has been told.
 pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Problems) -> Option<Config> {
     let roles = cluster::roles(settings, problems);
     let peers = cluster::cluster(settings, roles, problems);
+    let oklog_ingesters = cluster::oklog_ingesters(settings, roles, problems);
     let oklog_consumers = cluster::oklog_consumers(settings, roles, peers.as_ref(), problems);
     let listen = listen(settings, roles, problems);
     if let (Some(gossip), Some(listen)) = (peers.as_ref().and_then(|peers| peers.gossip.as_ref()), listen) {
@@ -43,8 +42,11 @@ pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Proble
         .map(|named| named.name.as_str())
         .chain(embedded.iter().copied())
         .collect();
+    let copies = peers.as_ref().is_some_and(|peers| {
+        forward_to.is_empty() && peers.replication >= 2 && (!peers.peers.is_empty() || peers.gossip.is_some())
+    });
     let sources: Vec<Option<SourceConfig>> =
-        sorted(settings.names("sources")).map(|named| source(named, &known, problems)).collect();
+        sorted(settings.names("sources")).map(|named| source(named, &known, copies, problems)).collect();
     sources_together(settings, problems);
     let retention = settings.table("retention").and_then(|table| cluster::retention(table, problems));
     Some(Config {
@@ -55,6 +57,7 @@ pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Proble
         forward_to,
         cluster: peers?,
         oklog_consumers: oklog_consumers?,
+        oklog_ingesters,
         storage: storage(settings.table("storage")?)?,
         retention: retention?,
         query: query(settings.table("query")?)?,
@@ -98,8 +101,9 @@ fn listen(settings: &Table, roles: Option<Roles>, problems: &mut Problems) -> Op
     };
     let (api, fast, durable) = (port("api"), port("fast"), port("durable"));
     let written = |name: &str| table.get(name).is_some_and(|item| item.place != Place::Default);
-    let lines_if_free = written("api") && !written("fast") && !written("durable");
-    Some(Listen { api: api?, fast: fast?, durable: durable?, lines_if_free, insecure })
+    let if_free = |name: &str| written("api") && !written(name);
+    let (fast_if_free, durable_if_free) = (if_free("fast"), if_free("durable"));
+    Some(Listen { api: api?, fast: fast?, durable: durable?, fast_if_free, durable_if_free, insecure })
 }
 
 fn public(path: &str, address: SocketAddr, place: &Place, problems: &mut Problems) {
@@ -200,18 +204,23 @@ fn query(table: &Table) -> Option<QueryConfig> {
     Some(QueryConfig { timeout_ms })
 }
 
-fn source(named: &Named, known: &[&str], problems: &mut Problems) -> Option<SourceConfig> {
+fn source(named: &Named, known: &[&str], copies: bool, problems: &mut Problems) -> Option<SourceConfig> {
     let Checked::Table(table) = &named.item.value else { return None };
     let path = join_path("sources", &named.name);
     let plugin = source_plugin(table, &path, known, problems);
     let stream = source_stream(named, table, &path, problems);
     // Every node that is valid is a store or knows some, so none of these is too much to ask.
-    let durability = match table.simple("durability")? {
-        Simple::Choice("received") => Durability::Received,
-        Simple::Choice("stored") => Durability::Stored,
-        _ => Durability::Replicated,
+    let grants = grants(table.table("grants")?, &path, problems);
+    let durability = match table.simple("durability") {
+        Some(Simple::Choice("received")) => Durability::Received,
+        Some(Simple::Choice("replicated")) => Durability::Replicated,
+        // A broker keeps its messages until they are safe, so nothing speaks against waiting for that.
+        None if copies && table.get("durability").is_none() && holds(grants.as_ref()) => {
+            Durability::Replicated
+        }
+        None if table.get("durability").is_some() => return None,
+        _ => Durability::Stored,
     };
-    let grants = grants(table.table("grants")?);
     let config = match table.get("config").map(|item| &item.value) {
         Some(Checked::Free(node)) => node.to_json()?,
         Some(_) => return None,
@@ -235,11 +244,6 @@ fn source_plugin(table: &Table, path: &str, known: &[&str], problems: &mut Probl
     }
     let place = &table.get("plugin")?.place;
     let path = join_path(path, "plugin");
-    if PLUGINS_OF_LATER.contains(&plugin.as_str()) {
-        let text = format!("the plugin {plugin} comes with a later version");
-        problems.add(Gravity::Refused, place, &path, text);
-        return None;
-    }
     let mut text = format!("expected one of {}, got {plugin:?}", known.join(", "));
     let _ = match did_you_mean(plugin, known.iter().copied()) {
         Some(near) => write!(text, "; did you mean `{near}`?"),
@@ -272,7 +276,13 @@ fn source_stream(named: &Named, table: &Table, path: &str, problems: &mut Proble
     }
 }
 
-fn grants(table: &Table) -> Option<Grants> {
+/// Whether somebody outside keeps what a source has not acknowledged.
+fn holds(grants: Option<&Grants>) -> bool {
+    grants.is_some_and(|grants| !grants.amqp.is_empty())
+}
+
+fn grants(table: &Table, path: &str, problems: &mut Problems) -> Option<Grants> {
+    let amqp = amqp::grants(table, path, problems);
     let mut files = BTreeMap::new();
     for named in table.names("files") {
         let Checked::Table(grant) = &named.item.value else { return None };
@@ -288,7 +298,7 @@ fn grants(table: &Table) -> Option<Grants> {
         files.insert(named.name.clone(), FilesGrant { include: globs("include"), exclude: globs("exclude") });
     }
     let stdin = matches!(table.simple("stdin")?, Simple::Bool(true));
-    Some(Grants { files, stdin })
+    Some(Grants { amqp: amqp?, files, stdin })
 }
 
 /// What one process has once can be granted once.

@@ -4,6 +4,7 @@
 //! defaults live in the [schema](crate::config::schema) alone, so that documentation and behaviour agree.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -27,6 +28,8 @@ pub struct Config {
     pub forward_spool: Option<Spool>,
     /// Whether stores of OK Log may take records away.
     pub oklog_consumers: bool,
+    /// APIs of ingesters of OK Log whose segments this node takes away.
+    pub oklog_ingesters: Vec<String>,
     /// Disk space and pieces.
     pub storage: StorageConfig,
     /// What is deleted, and when.
@@ -89,6 +92,10 @@ pub struct Cluster {
     pub replication: usize,
     /// How long copies may be away before they are made again.
     pub repair_after_ms: u64,
+    /// How long nothing may have changed in a unit before its digest alone is told.
+    pub quiet_after_ms: u64,
+    /// How much of repair is fetched per second, in bytes. `None`: as fast as it goes.
+    pub repair_bytes_per_s: Option<u64>,
     /// Where this node stands.
     pub zone: Option<String>,
     /// The file with the key of the cluster.
@@ -124,9 +131,11 @@ pub struct Listen {
     pub fast: Option<SocketAddr>,
     /// Lines over TCP, read on when what came before is fsynced. `None`: turned off, or no ingest role.
     pub durable: Option<SocketAddr>,
-    /// The API has an address of its own and the line ports were not mentioned: several nodes may share the
-    /// machine, so the default line ports are taken only if they are free.
-    pub lines_if_free: bool,
+    /// The API has an address of its own and this port was not mentioned: several nodes may share the machine, so its
+    /// default is taken only if it is free.
+    pub fast_if_free: bool,
+    /// The same of the other port for lines.
+    pub durable_if_free: bool,
     /// The operator wrote that a public address without TLS and tokens is meant.
     pub insecure: bool,
 }
@@ -220,10 +229,58 @@ pub enum Durability {
 /// `timing`, which reach nothing outside the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grants {
+    /// Queues by grant name.
+    pub amqp: BTreeMap<String, AmqpGrant>,
     /// Sets of files by grant name.
     pub files: BTreeMap<String, FilesGrant>,
     /// The process's standard input.
     pub stdin: bool,
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// As written.
+    Inline(String),
+    /// What this file holds, without the newline at its end. Read when it is needed.
+    File(PathBuf),
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Secret::Inline(_) => f.write_str("Secret"),
+            Secret::File(path) => f.debug_tuple("SecretFile").field(path).finish(),
+        }
+    }
+}
+
+/// One queue of a broker, and how it is consumed. See the schema for what each setting does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AmqpGrant {
+    /// Broker, credentials and virtual host.
+    pub uri: Secret,
+    /// Further brokers.
+    pub hosts: Vec<String>,
+    /// Shown by the broker; of the source's name when `None`.
+    pub consumer_tag: Option<String>,
+    /// Likewise.
+    pub connection_name: Option<String>,
+    /// For `amqps`.
+    pub tls: AmqpTls,
+    /// All else.
+    pub settings: weir_amqp::Settings,
+}
+
+/// Files with PEM texts for `amqps`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AmqpTls {
+    /// Certificates to trust.
+    pub ca: Option<PathBuf>,
+    /// Our own certificate and its key.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// Of the broker's certificate.
+    pub server_name: Option<String>,
 }
 
 /// Files a source may read, as absolute or working-directory-independent glob patterns.

@@ -1,13 +1,16 @@
 //! Every setting there is, as data. Checking, defaults, suggestions, `weir config show` and the documentation
 //! are made from this one list.
 
+mod amqp;
+
 use weir_record::limits::{
-    FORWARD_SPOOL_BYTES_MIN, PIECE_BYTES_MAX, PIECE_BYTES_MIN, PLUGIN_CALL_MS_MAX, PLUGIN_MEMORY_BYTES_MAX,
-    REPAIR_AFTER_MS_MAX, REPAIR_AFTER_MS_MIN, STORE_SEGMENT_BYTES_MAX, STORE_SEGMENT_BYTES_MIN,
+    FORWARD_SPOOL_BYTES_MIN, HOLDINGS_QUIET_MS_MAX, HOLDINGS_QUIET_MS_MIN, PIECE_BYTES_MAX, PIECE_BYTES_MIN,
+    PLUGIN_CALL_MS_MAX, PLUGIN_MEMORY_BYTES_MAX, REPAIR_AFTER_MS_MAX, REPAIR_AFTER_MS_MIN,
+    REPAIR_BYTES_PER_S_MIN, STORE_SEGMENT_BYTES_MAX, STORE_SEGMENT_BYTES_MIN,
 };
 
 /// One setting.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Key {
     /// Dotted; `*` stands for a name the operator chooses, `[]` for the elements of a list.
     pub path: &'static str,
@@ -22,7 +25,7 @@ pub struct Key {
 }
 
 /// What a setting may hold.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum Kind {
     /// Settings with the fixed names that the list has below this path.
     Table,
@@ -73,7 +76,7 @@ pub enum Kind {
 }
 
 /// What counts when a setting is not written.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum Unset {
     /// This, as it would be written: a TOML value.
     Default(&'static str),
@@ -84,7 +87,7 @@ pub enum Unset {
 }
 
 /// Whether this version acts on a setting.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Support {
     /// It does.
     Now,
@@ -99,7 +102,6 @@ pub const INSECURE_PHRASE: &str = "yes, I mean it";
 
 const NO_TLS: Support = Support::Refused("this version has no TLS yet");
 const NO_AUTH: Support = Support::Refused("this version has no tokens yet");
-const NO_AMQP: Support = Support::Refused("this version has no AMQP capability yet");
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
 const CENTURY_MS: u64 = 36_525 * DAY_MS;
@@ -128,8 +130,8 @@ const fn but(support: Support, key: Key) -> Key {
     Key { support, ..key }
 }
 
-/// All settings, parents before children.
-pub static KEYS: &[Key] = &[
+/// All of them but those of queues.
+const MOST: &[Key] = &[
     table("node", "What this process is."),
     is(
         "node.roles",
@@ -231,18 +233,33 @@ pub static KEYS: &[Key] = &[
         Kind::Duration(REPAIR_AFTER_MS_MIN, REPAIR_AFTER_MS_MAX),
         "How long a store may be away before others make copies of what it holds: longer than a restart. 5m.",
     ),
+    optional(
+        "cluster.quiet_after",
+        Kind::Duration(HOLDINGS_QUIET_MS_MIN, HOLDINGS_QUIET_MS_MAX),
+        "How long nothing may have changed in a unit before a store tells others its digest alone. 1h.",
+    ),
+    optional(
+        "cluster.repair_bytes_per_s",
+        Kind::Bytes(REPAIR_BYTES_PER_S_MIN, 1 << 60),
+        "How much a store fetches from other stores per second, when it repairs, when others are drained, and when it is rebalanced. As fast as it goes.",
+    ),
     optional("cluster.zone", Kind::Text("the name of a zone"), "Copies are spread over zones."),
     optional(
         "cluster.key_file",
         Kind::Path,
         "The key by which nodes know each other: one line of 64 hex digits, the same on all nodes. While it is changed two lines: the first is used, both are taken.",
     ),
-    table("oklog", "What OK Log's stores may do here. Its clients need no setting."),
+    table("oklog", "Nodes of OK Log that this one works with. Its clients need no setting."),
     is(
         "oklog.consumers",
         Kind::Bool,
         "false",
         "Lets stores of OK Log take sealed records away through /ingest/: what they commit is deleted here. For a node with the role ingest, without store, cluster.peers and cluster.gossip.",
+    ),
+    optional(
+        "oklog.ingesters",
+        Kind::List(&Kind::Url(&["http", "https"])),
+        "APIs of ingesters of OK Log whose segments this node takes away, as one of its stores would. For a node with the role ingest.",
     ),
     table("retention", "What is deleted, and when. Either limit is enough."),
     is(
@@ -291,7 +308,9 @@ pub static KEYS: &[Key] = &[
     ),
     table("policy", "What other nodes may ask of this one."),
     but(
-        Support::NotYet("this version has no query filters yet"),
+        Support::NotYet(
+            "for other nodes this version runs what it has embedded or configured itself, if it is the same file",
+        ),
         optional(
             "policy.filters",
             Kind::List(&Kind::Digest),
@@ -315,11 +334,10 @@ pub static KEYS: &[Key] = &[
         "Topic of the records. The source's own name when not written.",
     ),
     optional("sources.*.labels", Kind::Labels, "Labels of the records, beside those the plugin gives."),
-    is(
+    optional(
         "sources.*.durability",
         Kind::Choice(&["received", "stored", "replicated"]),
-        r#""stored""#,
-        "How far records must have come before the source forgets them: memory of an ingest node, its disk, or as many store nodes as cluster.replication says.",
+        "How far records must have come before the source forgets them: memory of an ingest node, its disk, or as many store nodes as cluster.replication says. `stored` when not written; `replicated` for a source with a queue on a node that has others beside it and a cluster.replication of at least 2.",
     ),
     table("sources.*.grants", "What the plugin may reach. Everything not granted is denied."),
     optional(
@@ -335,26 +353,6 @@ pub static KEYS: &[Key] = &[
         "Files it may not read all the same. A pattern without a slash is about the file name.",
     ),
     is("sources.*.grants.stdin", Kind::Bool, "false", "The standard input of the process; for one source."),
-    but(
-        NO_AMQP,
-        optional(
-            "sources.*.grants.amqp",
-            Kind::Names("grant"),
-            "Connections to AMQP brokers, by the name the plugin asks for.",
-        ),
-    ),
-    table("sources.*.grants.amqp.*", "One connection."),
-    required(
-        "sources.*.grants.amqp.*.uri",
-        Kind::Secret("a URI such as amqp://user:password@host/vhost"),
-        "Broker, credentials and virtual host.",
-    ),
-    optional("sources.*.grants.amqp.*.queue", Kind::Text("the name of a queue"), "What to consume."),
-    optional(
-        "sources.*.grants.amqp.*.prefetch",
-        Kind::Integer(1, 65_535),
-        "Messages that may be unacknowledged.",
-    ),
     optional("sources.*.config", Kind::Free, "The plugin's own settings; `weir plugin inspect` shows them."),
     optional(
         "plugins",
@@ -381,9 +379,22 @@ pub static KEYS: &[Key] = &[
         "plugins.*.on_trap",
         Kind::Choice(&["restart", "pass", "drop", "stop"]),
         r#""restart""#,
-        "After a trap: a fresh instance; or, for filters, let the batch pass or drop it; or stop.",
+        "After a trap of a source: a fresh instance, or stop. `pass` and `drop` are meant for filters and do nothing more yet: a filter that traps ends its query.",
     ),
 ];
+
+/// All settings, parents before children.
+pub static KEYS: &[Key] = &joined::<{ MOST.len() + amqp::KEYS.len() }>(MOST, amqp::KEYS);
+
+const fn joined<const N: usize>(first: &[Key], then: &[Key]) -> [Key; N] {
+    let mut all = [first[0]; N];
+    let mut at = 0;
+    while at < N {
+        all[at] = if at < first.len() { first[at] } else { then[at - first.len()] };
+        at += 1;
+    }
+    all
+}
 
 /// The keys directly below a path pattern, with their last segments.
 pub(crate) fn children(parent: &str) -> impl Iterator<Item = (&'static str, &'static Key)> {

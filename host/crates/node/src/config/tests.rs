@@ -1,5 +1,6 @@
 //! Tables of configurations and of everything that is said about them.
 
+mod amqp;
 mod bad;
 mod flags;
 mod good;
@@ -24,7 +25,7 @@ fn load_with(text: &[u8], overlays: &[Overlay]) -> Loaded {
         overlays,
         env: &env,
         working_dir: Path::new("/home/op"),
-        embedded: &["file-source", "stdin-source"],
+        embedded: &["amqp-source", "file-source", "stdin-source"],
     })
 }
 

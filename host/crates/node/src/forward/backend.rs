@@ -3,19 +3,41 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
 use weir_api::backend::{
     ApiError, Backend, Durability, ErrorKind, HistogramAnswer, HistogramRequest, IngestRequest, Ingested,
     PluginInfo, QueryAnswer, QueryRequest, StreamsAnswer, TailAnswer, TailRequest,
 };
+use weir_api::{BindError, Server, ServerOptions};
 
 use crate::clock;
+use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::sources::Sources;
 
+/// Binds the address of the API, where one is wanted.
+pub(crate) fn bind(config: &Config) -> Result<Option<Server>, BindError> {
+    config.listen.api.map(|api| Server::bind(api, ServerOptions::default())).transpose()
+}
+
+/// Answers there until the process stops.
+pub(crate) fn serve(
+    server: Option<Server>,
+    sources: &Arc<Sources>,
+    metrics: &Arc<Metrics>,
+    stop: &CancellationToken,
+) {
+    let Some(server) = server else { return };
+    // Where it was asked for it is told, although a forwarder is else silent.
+    eprintln!("listening on http://{}", server.address());
+    let backend = ForwardBackend { sources: sources.clone(), metrics: metrics.clone() };
+    tokio::spawn(server.serve(Arc::new(backend), stop.clone()));
+}
+
 /// A forwarder, as the server sees it.
-pub(crate) struct ForwardBackend {
-    pub(crate) sources: Arc<Sources>,
-    pub(crate) metrics: Arc<Metrics>,
+struct ForwardBackend {
+    sources: Arc<Sources>,
+    metrics: Arc<Metrics>,
 }
 
 impl Backend for ForwardBackend {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::forward::backend;
 use crate::forward_lines::LineSink;
 use crate::metrics::Metrics;
+use crate::plugins::Plugins;
 use crate::run::{RunError, RunOptions, all, finish, plugin_runtime};
 use crate::shutdown::{Signals, leave_on_second};
 use crate::sources::Sources;
@@ -19,11 +21,14 @@ pub(crate) async fn run(
     metrics: Arc<Metrics>,
 ) -> Result<(), RunError> {
     let config = &options.config;
-    let sources = Sources::new(config, &options.embedded, plugin_runtime(None)?, metrics);
+    let plugins = Plugins::new(config, &options.embedded, plugin_runtime(None)?);
+    let sources = Sources::new(config, plugins, metrics.clone());
     let stop = CancellationToken::new();
     let lines = Arc::new(LineSink::new(&config.forward_to, stop.clone()));
     let sink: Arc<dyn Sink> = lines.clone();
+    let server = backend::bind(config)?;
     let mut tasks = sources.start(&sink, BTreeMap::new(), &stop);
+    backend::serve(server, &sources, &metrics, &stop);
     let drained = CancellationToken::new();
     tokio::select! {
         () = all(&mut tasks) => {}

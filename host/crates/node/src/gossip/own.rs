@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use weir_api::backend::PeerBackend as _;
 use weir_api::backend::peer::{PROTOCOL, Role};
@@ -57,22 +58,27 @@ impl OwnState {
 }
 
 impl Gossip {
-    /// Tells how this node does, and remembers the members, until the node stops.
+    /// Tells how this node does, and remembers the members as soon as one is news, until the node stops: who is killed
+    /// before it has written down whom it met does not miss them.
     pub(super) async fn keep_looking(self: Arc<Self>, stop: CancellationToken) {
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut remembered = None;
         loop {
             tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
+                _ = look.tick() => {
+                    let about = self.own.look();
+                    self.core.lock().describe(about, self.now());
+                    self.poke.notify_one();
+                    self.settle();
+                }
+                () = self.news.notified() => {}
                 () = stop.cancelled() => return,
             }
-            let about = self.own.look();
             let (revision, bump) = {
-                let mut core = self.core.lock();
-                core.describe(about, self.now());
+                let core = self.core.lock();
                 (core.revision(), core.identity().bump)
             };
-            self.poke.notify_one();
-            self.settle();
             if remembered != Some((revision, bump)) {
                 self.remember().await;
                 remembered = Some((revision, bump));

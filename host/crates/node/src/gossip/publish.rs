@@ -31,6 +31,7 @@ impl Gossip {
             (core.revision(), core.members(self.now()).collect::<Vec<Member>>())
         };
         published.revision = Some(revision);
+        self.news.notify_one();
         let said = members.iter().filter_map(|member| member.about.as_ref());
         let found: BTreeSet<Found> =
             said.map(|about| Found { url: about.url.clone(), may_hold: about.holds() }).collect();

@@ -67,7 +67,7 @@ impl Backlog for Origins {
             let matcher =
                 Matcher::compile(&Expr::All).map_err(|error| ApiError::internal(error.to_string()))?;
             let (from, to) = (RecordId::MIN, RecordId::MAX);
-            let plan = Plan { matcher, from, to, limit: None, order: Order::Asc, whole: false };
+            let plan = Plan { matcher, from, to, limit: None, order: Order::Asc, whole: false, stages: None };
             let over = vec![Searchable::Segment(SegmentPiece::all(file))];
             let (send, rows) = mpsc::channel(CHUNKS_AHEAD);
             let (finish, done) = oneshot::channel();

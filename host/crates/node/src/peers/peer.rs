@@ -7,11 +7,12 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use weir_api::backend::peer::{NodeInfo, PROTOCOL, Role};
+use weir_api::backend::peer::{NamesRequest, NodeInfo, PROTOCOL, Role, SnapshotToken};
 use weir_api::client::{ClientError, ClientOptions, PeerClient};
 use weir_api::{ClusterKey, Signer, Stamp};
 use weir_record::limits::PLAN_TIMEOUT_MS;
-use weir_replication::StoreNode;
+use weir_replication::{Changes, Held, StoreNode};
+use weir_segment::Unit;
 
 use crate::clock;
 
@@ -104,6 +105,30 @@ impl Peer {
     pub(super) fn store(&self) -> Option<StoreNode> {
         let state = self.state.lock();
         state.info.as_ref().filter(|info| state.is_up && info.is(Role::Store)).map(store_of)
+    }
+
+    /// The origins of some units of its store by name, in the order of their keys: of a snapshot, or at this moment. More
+    /// than so many are an error.
+    pub(crate) async fn names_of(
+        &self,
+        units: &[Unit],
+        origins_max: u64,
+        snapshot: Option<SnapshotToken>,
+    ) -> Result<Vec<Held>, String> {
+        let (mut origins, mut after) = (Vec::new(), None);
+        loop {
+            let request = NamesRequest { units: units.to_vec(), after, snapshot };
+            let bytes = self.client.names(&request).await.map_err(|error| error.to_string())?;
+            let page = Changes::decode(&bytes).map_err(|error| error.to_string())?;
+            origins.extend(page.named().map_err(|error| error.to_string())?);
+            if origins.len() as u64 > origins_max {
+                return Err(format!("it tells more than {origins_max} origins in {} units", units.len()));
+            }
+            after = page.next.after;
+            if after.is_none() {
+                return Ok(origins);
+            }
+        }
     }
 
     /// Whether nothing can be said of it yet.

@@ -18,18 +18,20 @@ use weir_record::limits::{PLANS_MAX, QUERY_CONTEXT_BYTES_MAX, QUERY_CONTEXT_HITS
 
 use super::planner::{Planned, Task};
 use super::shares::{Lost, Next, missing, open_all, owed_of};
-use super::{CHUNKS_AHEAD, Kind, Queries, Question};
+use super::{CHUNKS_AHEAD, Kind, Queries, Question, Verdict};
+use crate::filters::Spec;
 
 impl Queries {
     /// Starts a query for hits and what lies around them.
     pub(super) async fn with_context(
         self: &Arc<Self>,
         request: QueryRequest,
+        stages: Arc<[Spec]>,
         deadline: Option<Instant>,
     ) -> Result<QueryAnswer, ApiError> {
         let limit = request.limit.map_or(QUERY_CONTEXT_HITS_MAX, |limit| limit.min(QUERY_CONTEXT_HITS_MAX));
         let hits = QueryRequest { context: Context::default(), limit: Some(limit), ..request.clone() };
-        let found = self.hits(hits, deadline).await?;
+        let found = self.hits(hits, stages, deadline).await?;
         let partial = found.partial;
         let (send, rows) = mpsc::channel(CHUNKS_AHEAD);
         let (finish, done) = oneshot::channel();
@@ -96,8 +98,9 @@ impl Queries {
         let (from, to) = range(&around);
         // What matches is for each anchor to say.
         let matcher = Matcher::compile(&Expr::All).map_err(|error| ApiError::internal(error.to_string()))?;
-        let plan = Plan { matcher, from, to, limit: None, order: request.order, whole: false };
-        let question = Question { request: request.clone(), plan, deadline };
+        let plan = Plan { matcher, from, to, limit: None, order: request.order, whole: false, stages: None };
+        let (stages, verdict) = (Arc::default(), Verdict::default());
+        let question = Question { request: request.clone(), plan, stages, deadline, verdict };
         let kind = Kind::Around(Arc::new(around));
         let mut stats = Stats::default();
         let Some(planner) = &self.planner else {

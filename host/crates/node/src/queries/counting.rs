@@ -1,4 +1,5 @@
-//! Counts over several nodes, made where the records are, exact though each record lies on several of them.
+//! Counts and aggregates over several nodes, made where the records are, exact though each record lies on several of
+//! them.
 //!
 //! A record that nobody has sent twice and that has no key lies in one origin, and a plan has each origin read once:
 //! such records are counted wherever they are read. What may be repeated is fetched before, as ids and hashes, and
@@ -6,7 +7,9 @@
 //! `docs/decisions/0021-counts-of-several-nodes.md`.
 //!
 //! A share that fails is owed and planned anew; what the others have counted stands, for each origin was read whole or
-//! not at all.
+//! not at all. Aggregates differ in that what may be repeated is fetched whole, for they want to see it.
+
+mod sum;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,20 +25,16 @@ use weir_record::limits::{HEDGE_MS, NODE_KNOWN_MAX, PLANS_MAX};
 use weir_replication::Owed;
 
 use super::planner::{Planned, Planner, Search, Task};
-use super::shares::{Lost, missing, open_all, owed_of, records};
+use super::shares::{Lost, missing, open_all, owed_of};
 use super::{Kind, Local, Question};
+use crate::filters::Spec;
+use sum::{Aggregating, Counting, Sum};
 
-/// Suspects that one window takes: as many may come when a share is planned anew.
-const WINDOW_SUSPECTS_MAX: usize = NODE_KNOWN_MAX / 2;
-
-/// A count that is being made.
+/// A sum that is being made.
 pub(super) struct Count<'a> {
     local: &'a Arc<Local>,
     planner: &'a Arc<Planner>,
     question: &'a Question,
-    buckets: BucketsOf<'a>,
-    /// `None` before anything was counted.
-    sum: Option<Histogram>,
     stats: Stats,
 }
 
@@ -50,34 +49,46 @@ type Told = (String, Vec<SearchPart>, Stats);
 type Known = BTreeSet<(RecordId, Fingerprint)>;
 
 impl<'a> Count<'a> {
-    /// A count of what matches, by bucket and level.
-    pub(super) fn new(
-        local: &'a Arc<Local>,
-        planner: &'a Arc<Planner>,
-        question: &'a Question,
-        buckets: BucketsOf<'a>,
-    ) -> Count<'a> {
-        Count { local, planner, question, buckets, sum: None, stats: Stats::default() }
+    /// A sum of what matches.
+    pub(super) fn new(local: &'a Arc<Local>, planner: &'a Arc<Planner>, question: &'a Question) -> Count<'a> {
+        Count { local, planner, question, stats: Stats::default() }
     }
 
-    /// Counts, in several goes when there are too many suspects for one.
-    pub(super) async fn run(mut self) -> Result<(Histogram, Stats), ApiError> {
-        let to = self.question.plan.to;
-        let mut from = self.question.plan.from;
-        while from < to {
-            from = self.window(from, to).await?;
-        }
-        let sum = match self.sum {
-            Some(sum) => sum,
-            None => Histogram::new((self.buckets)(None)?),
-        };
+    /// How many match, by bucket and level.
+    pub(super) async fn histogram(mut self, buckets: BucketsOf<'_>) -> Result<(Histogram, Stats), ApiError> {
+        let mut counts = Counting::new(buckets);
+        self.run(&mut counts).await?;
+        let sum = counts.finish()?;
         self.stats.records_matched = sum.total();
-        (self.stats.repeats, self.stats.conflicts, self.stats.limited) = (0, 0, false);
         Ok((sum, self.stats))
     }
 
-    /// Counts from an id on, as far as it comes: the id behind that.
-    async fn window(&mut self, from: RecordId, mut to: RecordId) -> Result<RecordId, ApiError> {
+    /// What an aggregate at the end of stages makes of what matches: states that are to be merged.
+    pub(super) async fn partials(mut self, stages: Arc<[Spec]>) -> Result<(Vec<Vec<u8>>, Stats), ApiError> {
+        let mut sums = Aggregating::new(stages, &self.question.request.cancel);
+        self.run(&mut sums).await?;
+        self.stats.records_matched = sums.matched();
+        Ok((sums.finish().await?, self.stats))
+    }
+
+    /// Sums up, in several goes when there are too many suspects for one.
+    async fn run(&mut self, sum: &mut impl Sum) -> Result<(), ApiError> {
+        let to = self.question.plan.to;
+        let mut from = self.question.plan.from;
+        while from < to {
+            from = self.window(sum, from, to).await?;
+        }
+        (self.stats.repeats, self.stats.conflicts, self.stats.limited) = (0, 0, false);
+        Ok(())
+    }
+
+    /// Sums up from an id on, as far as it comes: the id behind that.
+    async fn window<S: Sum>(
+        &mut self,
+        sum: &mut S,
+        from: RecordId,
+        mut to: RecordId,
+    ) -> Result<RecordId, ApiError> {
         let mut known = Known::new();
         let mut owed: Option<Owed> = None;
         for round in 1..=PLANS_MAX {
@@ -85,16 +96,16 @@ impl<'a> Count<'a> {
             let mut question = self.question.clone();
             (question.plan.order, question.plan.whole) = (Order::Asc, !is_last);
             let planned = self.planner.plan((from, to), owed.as_ref(), &[]).await;
-            // Nothing is counted before all suspects are known.
-            let (suspects, lost) = self.suspects(&planned, &question).await;
-            self.check_cancelled()?;
+            // Nothing is summed up before all suspects are known.
+            let (suspects, lost) = self.suspects(sum, &planned, &question).await?;
+            self.check_ended()?;
             if !lost.is_empty() && !is_last {
                 self.look_again(&lost).await;
                 continue;
             }
             known.extend(suspects);
             if owed.is_none() {
-                to = cut(&mut known).unwrap_or(to);
+                to = cut(&mut known, S::SUSPECTS_MAX).unwrap_or(to);
             }
             if known.len() > NODE_KNOWN_MAX || to <= from {
                 return Err(too_many(from));
@@ -104,7 +115,7 @@ impl<'a> Count<'a> {
                 self.miss(missing.clone());
             }
             self.give_up(lost, &question);
-            let lost = self.rest(planned, &question, &known).await?;
+            let lost = self.rest(sum, planned, &question, &known).await?;
             if lost.is_empty() || is_last {
                 self.give_up(lost, &question);
                 break;
@@ -112,13 +123,7 @@ impl<'a> Count<'a> {
             self.look_again(&lost).await;
             owed = Some(owed_of(&lost));
         }
-        if let Some(sum) = &mut self.sum {
-            for (id, print) in known {
-                if let Some(bucket) = sum.buckets().of(id) {
-                    sum.add(bucket, print.level(), 1);
-                }
-            }
-        }
+        sum.add_known(known).await?;
         Ok(to)
     }
 
@@ -133,50 +138,44 @@ impl<'a> Count<'a> {
     }
 
     /// Fetches what may lie on several nodes: the first of it, when it is much.
-    async fn suspects(&mut self, planned: &Planned, question: &Question) -> (Known, Vec<Lost>) {
-        let Some((from, to)) = planned.contested else { return (Known::new(), Vec::new()) };
+    async fn suspects<S: Sum>(
+        &mut self,
+        sum: &mut S,
+        planned: &Planned,
+        question: &Question,
+    ) -> Result<(Known, Vec<Lost>), ApiError> {
+        let Some((from, to)) = planned.contested else { return Ok((Known::new(), Vec::new())) };
         let mut question = question.clone();
         (question.plan.from, question.plan.to) = (from, to);
-        question.plan.limit = Some(WINDOW_SUSPECTS_MAX as u64 + 1);
+        question.plan.limit = Some(S::SUSPECTS_MAX as u64 + 1);
         let (told, lost) =
-            self.ask_all(planned.searches.clone(), Task::Suspects, &question, &Kind::Suspects).await;
+            self.ask_all(planned.searches.clone(), Task::Suspects, &question, &S::SUSPECTS).await;
         let mut known = Known::new();
         for (node, parts, stats) in told {
-            for part in parts {
-                if let SearchPart::Hashes(hashes) = part {
-                    known.extend(records(&hashes));
-                }
-            }
+            parts.into_iter().try_for_each(|part| sum.add_suspects(part, &mut known))?;
             self.add(&node, stats);
         }
-        (known, lost)
+        Ok((known, lost))
     }
 
-    /// Has everybody count what is left, and adds it up.
+    /// Has everybody sum up what is left, and adds it up.
     async fn rest(
         &mut self,
+        sum: &mut impl Sum,
         planned: Planned,
         question: &Question,
         known: &Known,
     ) -> Result<Vec<Lost>, ApiError> {
-        let mut sum = match self.sum.take() {
-            Some(sum) => sum,
-            // Whoever is read in the first window has told what it holds; who is not is missing there.
-            None => Histogram::new((self.buckets)(planned.ids)?),
-        };
-        let kind = Kind::Rest(*sum.buckets(), known.iter().copied().collect());
+        let kind = sum.rest(planned.ids, known.iter().copied().collect())?;
         let (told, lost) = self.ask_all(planned.searches, Task::Rest, question, &kind).await;
-        self.check_cancelled()?;
+        self.check_ended()?;
         for (node, parts, stats) in told {
             for part in parts {
-                let SearchPart::Counts(counts) = part else { continue };
-                if !sum.add_counts(&counts.buckets) {
-                    return Err(ApiError::internal(format!("{node} has counted other buckets")));
-                }
+                sum.add(&node, part)?;
             }
+            sum.add_stats(&stats);
             self.add(&node, stats);
         }
-        self.sum = Some(sum);
         Ok(lost)
     }
 
@@ -271,7 +270,8 @@ impl<'a> Count<'a> {
         Some(told.ok()?.into_iter().flatten().collect())
     }
 
-    fn check_cancelled(&self) -> Result<(), ApiError> {
+    fn check_ended(&self) -> Result<(), ApiError> {
+        self.question.verdict.check()?;
         if self.question.request.cancel.is_cancelled() {
             return Err(ApiError::new(ErrorKind::Unavailable, "cancelled", "the query was cancelled"));
         }
@@ -297,13 +297,16 @@ impl<'a> Count<'a> {
 }
 
 /// Leaves as many as one window takes: the id behind them, if there are more. None of those with that id is left.
-fn cut(known: &mut Known) -> Option<RecordId> {
-    let &(cut, _) = known.iter().nth(WINDOW_SUSPECTS_MAX)?;
+fn cut(known: &mut Known, window_max: usize) -> Option<RecordId> {
+    let &(cut, _) = known.iter().nth(window_max)?;
     known.retain(|(id, _)| *id < cut);
     Some(cut)
 }
 
 fn too_many(from: RecordId) -> ApiError {
-    let message = format!("more than {NODE_KNOWN_MAX} records at {from} may be repeats of each other");
+    too_large(format!("more than {NODE_KNOWN_MAX} records at {from} may be repeats of each other"))
+}
+
+fn too_large(message: String) -> ApiError {
     ApiError::new(ErrorKind::TooMany, "query_too_large", message).hint("ask for fewer streams, or for rows")
 }

@@ -73,6 +73,7 @@ impl Gather {
                 is_wanted = send.blocking_send(rows).is_ok();
             } else if let Some(number) = self.merger.waits_for() {
                 runtime.block_on(self.advance(number))?;
+                self.question.verdict.check()?;
             } else {
                 break;
             }
@@ -80,6 +81,7 @@ impl Gather {
                 break;
             }
         }
+        self.question.verdict.check()?;
         for slot in std::mem::take(&mut self.slots).into_iter().flatten() {
             let node = slot.share.node.clone();
             // What was not needed is not missed.

@@ -15,6 +15,7 @@ use weir_record::limits::QUERIES_RUNNING_MAX;
 use weir_storage::Store;
 
 use super::shares::hashed_rows;
+use crate::filters::{Chain, Spec};
 use crate::metrics::Metrics;
 use crate::snapshots::{Holder, Selected};
 
@@ -27,6 +28,9 @@ pub(crate) struct Local {
     metrics: Arc<Metrics>,
 }
 
+/// The code of the error that a stage has failed: there is no use in asking anybody else.
+pub(crate) const FILTER_FAILED: &str = "filter_failed";
+
 /// What a search comes to.
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
@@ -38,6 +42,10 @@ pub(crate) enum Kind {
     Rest(Buckets, Arc<[(RecordId, Fingerprint)]>),
     /// What lies around records, whatever the plan says.
     Around(Arc<Around>),
+    /// The records of which [`Kind::Suspects`] are the fingerprints.
+    SuspectRows,
+    /// What stages, the last of which is an aggregate, make of all others without those that are known.
+    Sum(Arc<[Spec]>, Arc<[(RecordId, Fingerprint)]>),
 }
 
 impl Local {
@@ -89,11 +97,21 @@ impl Local {
                 let _ = send.send(SearchPart::Counts(counts)).await;
                 stats
             }
+            Kind::Sum(specs, known) => {
+                let chain = Chain::new(specs, cancel);
+                let plan = Plan { stages: Some(chain.clone()), ..plan };
+                let pass = move |engine: &Engine, cancel: &Cancel| {
+                    engine.pass_rest(&plan, &over, known.to_vec(), cancel)
+                };
+                let (partial, stats) = self.sum(pass, chain, cancel).await?;
+                let _ = send.send(SearchPart::Partial(partial.into())).await;
+                stats
+            }
             Kind::Suspects => {
                 let part: fn(Rows) -> SearchPart = |rows| SearchPart::Hashes(hashed_rows(&rows));
                 self.search(plan, kind, over, cancel, (send, part)).await?
             }
-            Kind::Rows | Kind::Around(_) => {
+            Kind::Rows | Kind::SuspectRows | Kind::Around(_) => {
                 self.search(plan, kind, over, cancel, (send, SearchPart::Rows)).await?
             }
         };
@@ -143,6 +161,41 @@ impl Local {
         self.metrics.peer_searches_running.dec();
         drop(place);
         answer
+    }
+
+    /// What stages, the last of which is an aggregate, make of everything that this node holds: the aggregate's state.
+    pub(crate) async fn sum_of_all(
+        &self,
+        plan: Plan,
+        specs: Arc<[Spec]>,
+        cancel: &CancellationToken,
+    ) -> Result<(Vec<u8>, Stats), ApiError> {
+        let over = self.holder.pin().all(self.holder.node);
+        let chain = Chain::new(specs, cancel);
+        let plan = Plan { stages: Some(chain.clone()), ..plan };
+        let pass = move |engine: &Engine, cancel: &Cancel| engine.pass_over(&plan, &over, cancel);
+        self.sum(pass, chain, cancel).await
+    }
+
+    async fn sum(
+        &self,
+        pass: impl FnOnce(&Engine, &Cancel) -> Result<Answer, EngineError> + Send + 'static,
+        chain: Arc<Chain>,
+        cancel: &CancellationToken,
+    ) -> Result<(Vec<u8>, Stats), ApiError> {
+        let (engine, store) = (self.engine.clone(), self.holder.store.clone());
+        let ended = cancelled_by(cancel);
+        let summed = tokio::task::spawn_blocking(move || {
+            let passed = pass(&engine, &ended.0);
+            settle(store.as_ref(), passed.as_ref());
+            let mut stats = passed?.stats;
+            stats.records_matched = chain.summed();
+            Ok((chain.partial()?, stats))
+        });
+        match summed.await {
+            Ok(summed) => summed.map_err(|error: EngineError| failed(&error)),
+            Err(_) => Err(ApiError::internal("summing up has panicked")),
+        }
     }
 
     /// Counts everything that this node holds, per bucket and level.
@@ -203,7 +256,8 @@ impl Local {
                 Kind::Rows => engine.run_over(&plan, &over, &cancel, &mut sink),
                 Kind::Suspects => engine.suspects_over(&plan, &over, &cancel, &mut sink),
                 // Counts have no rows.
-                Kind::Rest(..) => Ok(Answer::default()),
+                Kind::Rest(..) | Kind::Sum(..) => Ok(Answer::default()),
+                Kind::SuspectRows => engine.suspect_rows_over(&plan, &over, &cancel, &mut sink),
                 Kind::Around(around) => engine.around_over(&around, &over, &cancel, &mut sink),
             };
             drop(send);
@@ -261,6 +315,10 @@ impl Drop for AbortOnDrop {
 pub(crate) fn failed(error: &EngineError) -> ApiError {
     match error {
         EngineError::Damaged(_) => ApiError::damaged(error.to_string()),
+        EngineError::Stage(failure) => {
+            ApiError::new(ErrorKind::BadRequest, FILTER_FAILED, failure.to_string())
+                .hint("the query has no answer without it: ask without the filter, or mend it")
+        }
         EngineError::Cancelled => ApiError::new(ErrorKind::Unavailable, "cancelled", error.to_string()),
         EngineError::MemoryOfAll { .. } => {
             ApiError::new(ErrorKind::TooMany, "too_many_queries", error.to_string()).hint("ask again soon")

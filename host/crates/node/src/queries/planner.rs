@@ -5,6 +5,7 @@
 //! assigned once.
 
 mod asking;
+mod naming;
 mod search;
 mod survey;
 
@@ -16,7 +17,7 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as Gate, oneshot};
 use tokio::time::timeout;
-use weir_api::backend::peer::SnapshotToken;
+use weir_api::backend::peer::{NodeInfo, SnapshotToken};
 use weir_query::Missing;
 use weir_record::RecordId;
 use weir_record::id::{ENTROPY_MAX, TIME_MS_MAX};
@@ -25,7 +26,10 @@ use weir_replication::catalog::bucket;
 use weir_replication::completeness::{MissingRange, Who, Why};
 use weir_replication::{Answering, Applied, Knowledge, Mirror, Owed, Place, TimeRange, assign_owed};
 
+use weir_segment::Unit;
+
 use crate::clock;
+use crate::metrics::Metrics;
 use crate::peers::{Peer, Peers};
 use crate::snapshots::{Holder, Pinned};
 use asking::Asked;
@@ -44,6 +48,11 @@ pub(crate) struct Planner {
     waiting: Mutex<Vec<(Wanted, oneshot::Sender<Planned>)>>,
     mirrors: Mutex<BTreeMap<(String, Place), Shared>>,
     knowledge: Mutex<Knowledge>,
+    /// Units that have become quiet, or whose names were asked for, since it was last looked whether these are needed.
+    quiet: Mutex<BTreeSet<Unit>>,
+    /// Those of them of which nodes had different sets, or not what is known to exist.
+    differing: Mutex<BTreeSet<Unit>>,
+    metrics: Arc<Metrics>,
 }
 
 /// The mirror of one place of one node.
@@ -97,6 +106,7 @@ impl Planner {
         peers: Arc<Peers>,
         retention_ms: u64,
         knowledge: Knowledge,
+        metrics: Arc<Metrics>,
     ) -> Arc<Planner> {
         let knowledge = Mutex::new(knowledge);
         Arc::new(Planner {
@@ -108,6 +118,9 @@ impl Planner {
             waiting: Mutex::default(),
             mirrors: Mutex::default(),
             knowledge,
+            quiet: Mutex::default(),
+            differing: Mutex::default(),
+            metrics,
         })
     }
 
@@ -119,7 +132,10 @@ impl Planner {
     /// Looks at all nodes, so that what they hold is known when one of them is lost.
     pub(crate) async fn look(&self) {
         let _turn = self.turn.lock().await;
-        for asked in self.ask_all(&Range::new(RecordId::MIN, RecordId::MIN), &[]).await {
+        let mut all = self.ask_all(&Range::new(RecordId::MIN, RecordId::MIN), &[]).await;
+        self.name_some(&mut all).await;
+        self.measure(&all);
+        for asked in all {
             if let Reach::Peer { peer, token } = asked.reach {
                 // It ends by itself, too.
                 let _ = peer.client.release(token).await;
@@ -158,8 +174,10 @@ impl Planner {
         let wanted = || Wanted { range: Range::new(from, to), owed: owed.cloned() };
         if !avoid.is_empty() {
             let _turn = self.turn.lock().await;
-            let asked = self.ask_all(&Range::new(from, to), avoid).await;
-            return self.planned(&asked, &wanted());
+            let mut asked = self.ask_all(&Range::new(from, to), avoid).await;
+            let wanted = wanted();
+            self.name(&mut asked, &[&wanted]).await;
+            return self.planned(&asked, &wanted);
         }
         loop {
             let (send, mut planned) = oneshot::channel();
@@ -175,12 +193,17 @@ impl Planner {
             };
             let waiting = std::mem::take(&mut *self.waiting.lock());
             if let Some(range) = waiting.iter().map(|(wanted, _)| wanted.range).reduce(Range::and) {
-                let asked = self.ask_all(&range, &[]).await;
+                let wanted: Vec<&Wanted> = waiting.iter().map(|(wanted, _)| wanted).collect();
+                let mut asked = self.ask_all(&range, &[]).await;
+                self.name(&mut asked, &wanted).await;
                 let mut plans: Vec<Planned> =
                     waiting.iter().map(|(wanted, _)| self.planned(&asked, wanted)).collect();
-                if plans.iter().any(|plan| !plan.missing.is_empty()) && self.some_are_back().await {
+                let lacks = plans.iter().any(|plan| !plan.missing.is_empty());
+                // Both: nodes that are back are looked for whether copies move or not.
+                if lacks && (self.some_are_back().await || self.copies_move()) {
                     drop(asked);
-                    let asked = self.ask_all(&range, &[]).await;
+                    let mut asked = self.ask_all(&range, &[]).await;
+                    self.name(&mut asked, &wanted).await;
                     plans = waiting.iter().map(|(wanted, _)| self.planned(&asked, wanted)).collect();
                 }
                 for ((_, send), plan) in waiting.into_iter().zip(plans) {
@@ -192,6 +215,13 @@ impl Planner {
                 return planned;
             }
         }
+    }
+
+    /// Whether copies move between stores: one that has come to the first after it was asked may have gone from the
+    /// second before that was asked.
+    fn copies_move(&self) -> bool {
+        let moves = |info: NodeInfo| !info.work.is_empty();
+        self.peers.others().iter().any(|peer| peer.info().is_some_and(moves))
     }
 
     /// Before anything is said to be missing: whether nodes that were gone a moment ago are back.
@@ -208,15 +238,7 @@ impl Planner {
     fn planned(&self, asked: &[Asked], wanted: &Wanted) -> Planned {
         let Wanted { range: Range { from, to, times }, owed } = wanted;
         let (from, to, times, owed) = (*from, *to, *times, owed.as_ref());
-        let answering: Vec<Answering<'_>> = asked
-            .iter()
-            .map(|asked| Answering {
-                node: asked.id,
-                catalogs: asked.mirror.iter().map(Mirror::catalog).collect(),
-                log: asked.log.clone(),
-                unreadable: BTreeMap::new(),
-            })
-            .collect();
+        let answering = answering(asked);
         let assignment = assign_owed(&answering, times, Some(self.own), owed);
         let missing = self.knowledge.lock().missing_of(&answering, times, owed);
         let mut lacking: Vec<Missing> = missing.ranges.iter().map(|range| told(range, &self.peers)).collect();
@@ -225,6 +247,13 @@ impl Planner {
             let why = "they are where they cannot be read without reading others twice; ask again".to_owned();
             let (from, to) = ends(bucket(unit).within(times));
             Missing { node, place, from, to, why }
+        }));
+        lacking.extend(assignment.refused.iter().map(|node| Missing {
+            node: self.peers.name_of(*node),
+            place: "its log".to_owned(),
+            from,
+            to,
+            why: "it was started again, and has more in its log than can be told apart; ask again".to_owned(),
         }));
         if missing.more > 0 {
             let (node, place) = (String::new(), format!("{} further ranges", missing.more));
@@ -245,13 +274,35 @@ impl Planner {
         Planned { searches, missing: lacking, contested, ids }
     }
 
-    fn learn(&self, node: u64, place: Place, applied: &Applied) {
-        self.knowledge.lock().applied(node, place, applied, clock::now_ms());
+    fn learn(&self, mirror: &Mirror, applied: &Applied) {
+        for unit in &applied.contradicted {
+            let node = format!("{:016x}", mirror.node());
+            tracing::error!(node, %unit, "a store held other origins than it had told: report this");
+        }
+        let mut knowledge = self.knowledge.lock();
+        knowledge.applied(mirror.node(), mirror.place(), applied, clock::now_ms());
+        if applied.has_gap && mirror.place() == Place::Store {
+            knowledge.listed(mirror);
+        }
+        drop(knowledge);
+        self.quiet.lock().extend(applied.quiet.iter().map(|told| told.unit.clone()));
     }
 
     fn mirror(&self, url: &str, place: Place) -> Shared {
         Arc::clone(self.mirrors.lock().entry((url.to_owned(), place)).or_default())
     }
+}
+
+/// What the nodes have that have answered, as a plan sees it.
+fn answering(asked: &[Asked]) -> Vec<Answering<'_>> {
+    let answering = asked.iter().map(|asked| Answering {
+        node: asked.id,
+        catalogs: asked.mirror.iter().map(Mirror::catalog).collect(),
+        sets: asked.mirror.as_ref().map(Mirror::sets),
+        log: asked.log.clone(),
+        unreadable: BTreeMap::new(),
+    });
+    answering.collect()
 }
 
 impl Range {

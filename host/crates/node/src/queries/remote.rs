@@ -10,7 +10,8 @@ use weir_api::backend::peer::{
 use weir_api::client::SearchBody;
 use weir_query::{Around, Stats};
 
-use super::{Kind, Question};
+use super::{Kind, Question, Verdict};
+use crate::filters::Spec;
 use crate::peers::Peer;
 
 /// Begins a search. An error says that it is to be planned anew.
@@ -30,6 +31,15 @@ pub(super) async fn open(
             SearchMode::Histogram(buckets, super::shares::hashed(known))
         }
         Kind::Around(around) => SearchMode::Around(Around::clone(around)),
+        Kind::SuspectRows => SearchMode::SuspectRows,
+        Kind::Sum(_, known) => SearchMode::Sum(super::shares::hashed(known)),
+    };
+    let stages = match kind {
+        // Neither context nor what an aggregate is still to be given has gone through anything.
+        Kind::Around(_) | Kind::SuspectRows => Vec::new(),
+        Kind::Rows | Kind::Suspects | Kind::Rest(..) | Kind::Sum(..) => {
+            question.stages.iter().map(Spec::for_peer).collect()
+        }
     };
     let left = question.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let request = SearchRequest {
@@ -44,10 +54,11 @@ pub(super) async fn open(
         time_ms: left.map(|left| (left.as_millis() as u64).max(1)),
         whole: question.plan.whole,
         mode,
+        stages,
         log,
         units,
     };
-    peer.client.search(&request).await.map_err(|error| error.to_string())
+    peer.client.search(&request).await.map_err(|error| question.verdict.of(&peer.url, &error))
 }
 
 /// Hands its parts on until it ends or nobody wants them.
@@ -56,6 +67,7 @@ pub(super) async fn follow(
     send: mpsc::Sender<SearchPart>,
     finish: oneshot::Sender<Result<Stats, String>>,
     cancel: CancellationToken,
+    (node, verdict): (String, Verdict),
 ) {
     let outcome = loop {
         let part = tokio::select! {
@@ -69,8 +81,8 @@ pub(super) async fn follow(
                     break Err("nobody wants the rest".to_owned());
                 }
             }
-            Ok(None) => break body.end().map(|end| end.stats).map_err(|error| error.to_string()),
-            Err(error) => break Err(error.to_string()),
+            Ok(None) => break body.end().map(|end| end.stats).map_err(|error| verdict.of(&node, &error)),
+            Err(error) => break Err(verdict.of(&node, &error)),
         }
     };
     drop(send);

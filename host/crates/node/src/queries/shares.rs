@@ -56,16 +56,21 @@ impl Share {
         let cancel = question.request.cancel.clone();
         match &search.reach {
             Reach::Own(pinned) => {
-                let (local, kind, plan) = (Arc::clone(local), kind.clone(), question.plan.clone());
+                let (local, kind, mut plan) = (Arc::clone(local), kind.clone(), question.plan.clone());
+                if let Kind::SuspectRows = kind {
+                    plan.stages = None;
+                }
+                let verdict = question.verdict.clone();
                 let selected = pinned.some(log, &units);
                 tokio::spawn(async move {
                     let ended = local.share(selected, kind, plan, &cancel, send).await;
-                    let _ = finish.send(ended.map_err(|error| error.to_string()));
+                    let _ = finish.send(ended.map_err(|error| verdict.of_own(error)));
                 });
             }
             Reach::Peer { peer, token } => {
                 let body = remote::open(peer, *token, (log, units), question, kind).await?;
-                tokio::spawn(remote::follow(body, send, finish, cancel));
+                let whose = (search.node.clone(), question.verdict.clone());
+                tokio::spawn(remote::follow(body, send, finish, cancel, whose));
             }
         }
         let (node, owed) = (search.node.clone(), search.owed.clone());

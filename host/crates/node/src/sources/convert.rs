@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use weir_plugin_runtime::{PluginBatch, PluginBatchError, StreamRecords};
 use weir_record::lines::Payloads;
 use weir_record::mint::{TimeBounds, keyed_id, push_id};
-use weir_record::stream::TIME_LABEL;
+use weir_record::stream::{REPEAT_LABEL, TIME_LABEL};
 use weir_record::{Batch, BatchError, BatchFlags, IdRun, Minter, RecordId, Stream};
 
 /// What a conversion takes besides the batch.
@@ -21,6 +21,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) entropy: u128,
     /// Which event times are taken.
     pub(crate) bounds: TimeBounds,
+    /// The records may have been handed over before.
+    pub(crate) repeated: bool,
 }
 
 /// A plugin's batch that cannot become records. Nothing was taken from it.
@@ -61,7 +63,7 @@ pub(crate) fn convert(
     let mut out = Vec::new();
     for records in batch.into_streams(arrival.base)? {
         if records.times.is_empty() {
-            out.push(arrived(records, run)?);
+            out.push(arrived(records, run, arrival.repeated)?);
         } else {
             timed(&records, run, arrival, &mut out)?;
         }
@@ -70,7 +72,7 @@ pub(crate) fn convert(
 }
 
 /// The common case: no event times. The arena moves, nothing is copied.
-fn arrived(records: StreamRecords, run: IdRun) -> Result<Batch, BatchError> {
+fn arrived(records: StreamRecords, run: IdRun, repeated: bool) -> Result<Batch, BatchError> {
     let runs = if records.indices.is_empty() {
         vec![run]
     } else {
@@ -78,7 +80,8 @@ fn arrived(records: StreamRecords, run: IdRun) -> Result<Batch, BatchError> {
         records.indices.iter().for_each(|index| push_id(&mut runs, nth(run, *index)));
         runs
     };
-    Batch::new(records.stream, BatchFlags::NONE, runs, records.ends, records.arena)
+    let stream = if repeated { records.stream.marked(REPEAT_LABEL, "maybe") } else { records.stream };
+    Batch::new(stream, BatchFlags::NONE, runs, records.ends, records.arena)
 }
 
 fn nth(run: IdRun, index: u32) -> RecordId {
@@ -116,6 +119,9 @@ fn timed(
             Kind::OutOfBounds => records.stream.marked(TIME_LABEL, "arrival"),
             _ => records.stream.clone(),
         };
+        // A keyed record has the id it had before: it is the same one, not a second.
+        let marks = arrival.repeated && kind != Kind::Keyed;
+        let stream = if marks { stream.marked(REPEAT_LABEL, "maybe") } else { stream };
         out.push(Batch::new(stream, flags, runs, payloads.ends, payloads.arena)?);
     }
     Ok(())
@@ -129,9 +135,18 @@ mod tests {
     const NOW_MS: u64 = 10_000_000_000;
 
     fn check(raw: RawBatch) -> Vec<Batch> {
+        check_repeated(raw, false)
+    }
+
+    fn check_repeated(raw: RawBatch, repeated: bool) -> Vec<Batch> {
         let base = Stream::new("t", [("env", "prod")]).unwrap();
-        let arrival =
-            Arrival { base: &base, now_ms: NOW_MS, entropy: 7, bounds: TimeBounds::at(NOW_MS, 1_000_000) };
+        let arrival = Arrival {
+            base: &base,
+            now_ms: NOW_MS,
+            entropy: 7,
+            bounds: TimeBounds::at(NOW_MS, 1_000_000),
+            repeated,
+        };
         let batch = PluginBatch::new(raw, BatchLimits::MAX).unwrap();
         convert(batch, &arrival, &mut Minter::new(RecordId::MIN)).unwrap()
     }
@@ -196,6 +211,20 @@ mod tests {
                 ("good".to_owned(), None, NOW_MS - 5)
             ]
         );
+    }
+
+    #[test]
+    fn what_may_be_repeated_is_marked_unless_its_key_tells() {
+        let marks = |raw| -> Vec<_> {
+            let batches = check_repeated(raw, true);
+            batches.iter().map(|b| (texts(b).join(" "), b.stream().label(REPEAT_LABEL).is_some())).collect()
+        };
+        assert_eq!(marks(plain(&["a", "b"])), [("a b".to_owned(), true)]);
+        let mut raw = plain(&["none", "keyed", "far"]);
+        raw.times = vec![0, NOW_MS * 1_000_000, u64::MAX];
+        raw.keys = vec![vec![], b"k".to_vec(), b"k".to_vec()];
+        let expected = [("none".to_owned(), true), ("far".to_owned(), true), ("keyed".to_owned(), false)];
+        assert_eq!(marks(raw), expected);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use weir_plugin_runtime::{
@@ -63,7 +64,12 @@ enum Ended {
 }
 
 /// The batches handed on last, until they hold.
-type Pending = VecDeque<JoinHandle<Result<(), Undeliverable>>>;
+#[derive(Default)]
+struct Pending {
+    tasks: VecDeque<JoinHandle<Result<(), Undeliverable>>>,
+    /// Told when the last of them holds, and all before it.
+    last: Option<oneshot::Receiver<()>>,
+}
 
 impl SourceTask {
     /// Runs until the source has no more, is given up, or `stop` is cancelled.
@@ -108,7 +114,7 @@ impl SourceTask {
     }
 
     async fn life(&mut self, cursor: &mut Option<Vec<u8>>) -> Ended {
-        let mut pending = Pending::new();
+        let mut pending = Pending::default();
         let ended = match Source::open(&self.plugin, (self.options)(cursor.clone())).await {
             Ok(mut source) => {
                 self.status.opened();
@@ -195,10 +201,14 @@ impl SourceTask {
     /// Waits until the batches before leave room, then starts to store this one.
     async fn hand_on(
         &mut self,
-        taken: Taken,
+        mut taken: Taken,
         cursor: &mut Option<Vec<u8>>,
         pending: &mut Pending,
     ) -> Result<(), Ended> {
+        if self.reads_once() && !self.sink.keeps_cursors() {
+            // It is done when this process is: there is no next one to go on.
+            taken.cursor = None;
+        }
         let has_cursor = cursor.is_some() || taken.cursor.is_some();
         let held = !taken.receipts.is_empty();
         let others = if has_cursor { 0 } else { self.sink.in_flight_max(held).saturating_sub(1) };
@@ -210,7 +220,7 @@ impl SourceTask {
                 self.config.name, self.config.plugin
             )));
         }
-        let batches = match self.batches(taken.batch) {
+        let batches = match self.batches(taken.batch, taken.repeated) {
             Ok(batches) => batches,
             Err(why) => return Err(Ended::GivenUp(why)),
         };
@@ -218,21 +228,31 @@ impl SourceTask {
             *cursor = Some(next);
         }
         let checkpoint = cursor.clone().map(|cursor| Checkpoint { source: self.config.name.clone(), cursor });
-        if batches.is_empty() && checkpoint.is_none() {
+        let nothing = batches.is_empty() && checkpoint.is_none();
+        if nothing && !held {
             return Ok(());
         }
         let (records, bytes) =
             batches.iter().fold((0, 0), |(n, b), batch| (n + batch.count(), b + batch.payload_bytes()));
         let (status, receipts) = (self.status.clone(), taken.receipts);
         let entry = Entry { checkpoint, batches };
-        let deliver = if held {
+        let deliver = if nothing {
+            Box::pin(std::future::ready(Ok(())))
+        } else if held {
             self.sink.deliver_held(entry, self.config.durability)
         } else {
             self.sink.deliver(entry, self.config.durability)
         };
-        pending.push_back(tokio::spawn(async move {
+        let (holds, last) = oneshot::channel();
+        let before = pending.last.replace(last);
+        pending.tasks.push_back(tokio::spawn(async move {
             deliver.await?;
             status.stored(records as u64, bytes as u64);
+            // A receipt speaks for all that was handed on before it as well.
+            if let Some(before) = before {
+                before.await.map_err(|_| Undeliverable("a batch before this one does not hold".into()))?;
+            }
+            let _ = holds.send(());
             for receipt in receipts {
                 receipt.acknowledge();
             }
@@ -241,13 +261,18 @@ impl SourceTask {
         Ok(())
     }
 
+    /// Whether the source ends by itself, as the setting `once` of plugins has it.
+    fn reads_once(&self) -> bool {
+        self.config.config.get("once") == Some(&serde_json::Value::Bool(true))
+    }
+
     /// Ids and streams for a plugin's batch. What breaks a rule only together with the operator's labels
     /// cannot be mended by another instance.
-    fn batches(&self, batch: PluginBatch) -> Result<Vec<Batch>, String> {
+    fn batches(&self, batch: PluginBatch, repeated: bool) -> Result<Vec<Batch>, String> {
         let mut batch = Some(batch);
         let mut out = Ok(Vec::new());
         self.sink.mint(&mut |minter, now_ms, entropy, bounds| {
-            let arrival = Arrival { base: &self.config.stream, now_ms, entropy, bounds };
+            let arrival = Arrival { base: &self.config.stream, now_ms, entropy, bounds, repeated };
             if let Some(batch) = batch.take() {
                 out = convert(batch, &arrival, minter);
             }
@@ -258,8 +283,8 @@ impl SourceTask {
 
 /// Waits until at most `others` of the batches handed on have yet to hold.
 async fn settle(pending: &mut Pending, others: usize) -> Result<(), Undeliverable> {
-    while pending.len() > others {
-        let Some(first) = pending.pop_front() else { break };
+    while pending.tasks.len() > others {
+        let Some(first) = pending.tasks.pop_front() else { break };
         first.await.unwrap_or_else(|error| Err(Undeliverable(format!("the commit task ended: {error}"))))?;
     }
     Ok(())

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use weir_record::Minter;
+use weir_record::limits::SOURCE_INFLIGHT_BATCHES_MAX;
 use weir_record::mint::TimeBounds;
 use weir_storage::{CommitError, Entry};
 
@@ -72,6 +73,11 @@ impl Sink for LocalSink {
     fn mint(&self, make: &mut dyn FnMut(&mut Minter, u64, u128, TimeBounds)) {
         let bounds = self.ingest.bounds();
         self.ingest.mint(|minter, now_ms, entropy| make(minter, now_ms, entropy, bounds));
+    }
+
+    fn in_flight_max(&self, held: bool) -> usize {
+        // What a broker keeps may be lost here and comes again; all else comes one by one (`docs/decisions/0003`).
+        if held { SOURCE_INFLIGHT_BATCHES_MAX } else { 1 }
     }
 
     fn deliver(&self, entry: Entry, durability: Durability) -> BoxFuture<'static, Result<(), Undeliverable>> {

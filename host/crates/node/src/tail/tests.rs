@@ -431,6 +431,7 @@ async fn the_thread_hands_over_what_is_committed_until_it_is_dropped() {
     let request = |resume: Option<Vec<u8>>, cancel: &CancellationToken| TailRequest {
         text: String::new(),
         expr: parse("").unwrap(),
+        stages: Vec::new(),
         resume,
         cancel: cancel.clone(),
     };

@@ -1,6 +1,7 @@
 //! What the host offers to plugins. Each capability is a module of the same shape, with three moments:
 //! linked once per process, validated per plugin, prepared per instance.
 
+pub(crate) mod amqp;
 pub(crate) mod files;
 pub(crate) mod log;
 pub(crate) mod metrics;
@@ -19,6 +20,7 @@ use crate::observe::{Counters, Observer};
 use crate::stop::Stop;
 use crate::wit::v1::weir::plugin::types::{self, Failure, Verdict};
 
+use amqp::Amqp;
 use files::Files;
 use log::Log;
 use metrics::Metrics;
@@ -59,8 +61,15 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     Metrics::link(linker)?;
     Timing::link(linker)?;
     Receipts::link(linker)?;
+    Amqp::link(linker)?;
     Files::link(linker)?;
     Stdin::link(linker)
+}
+
+/// Links what plugins that run in queries may import.
+pub(crate) fn link_pure(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    types::add_to_linker::<State, HasSelf<State>>(linker, |state| state)?;
+    Log::link(linker)
 }
 
 /// The lines that grant a need, `None` when it is granted already.
@@ -70,6 +79,7 @@ pub(crate) fn missing(need: &Need, grants: &Grants) -> Option<String> {
         Metrics::NAME => Metrics::missing(need, grants),
         Timing::NAME => Timing::missing(need, grants),
         Receipts::NAME => Receipts::missing(need, grants),
+        Amqp::NAME => Amqp::missing(need, grants),
         Files::NAME => Files::missing(need, grants),
         Stdin::NAME => Stdin::missing(need, grants),
         other => Some(format!("# nothing helps: no capability of this node is called {other:?}")),

@@ -19,11 +19,11 @@ pub trait ReceiptSink: Send + Sync {
     fn acknowledge(&self, tag: u64);
     /// What the receipt stands for was not stored and shall come again.
     fn give_back(&self, tag: u64);
-    /// What the receipt stands for shall not come again; an error when that is not granted.
-    fn discard(&self, tag: u64, why: &str) -> Result<(), String>;
+    /// One of the things that the receipt stands for shall not come again; an error when there is no place for it.
+    fn discard(&self, tag: u64, index: u32, why: &str) -> Result<(), String>;
 }
 
-/// One receipt. Given back when dropped, unless acknowledged or discarded.
+/// One receipt. Given back when dropped, unless acknowledged.
 pub struct Receipt {
     sink: Arc<dyn ReceiptSink>,
     /// `None` once it is settled.
@@ -43,10 +43,8 @@ impl Receipt {
         }
     }
 
-    fn discard(mut self, why: &str) -> Result<(), String> {
-        let Some(tag) = self.tag.take() else { return Ok(()) };
-        // Refused: it is given back like any other that is dropped.
-        self.sink.discard(tag, why).inspect_err(|_| self.tag = Some(tag))
+    fn discard(&self, index: u32, why: &str) -> Result<(), String> {
+        self.tag.map_or(Ok(()), |tag| self.sink.discard(tag, index, why))
     }
 }
 
@@ -86,8 +84,13 @@ impl Capability for Receipts {
 impl receipts::Host for State {}
 
 impl receipts::HostReceipt for State {
-    fn discard(&mut self, receipt: Resource<Receipt>, why: String) -> wasmtime::Result<Result<(), String>> {
-        Ok(self.table.delete(receipt)?.discard(&why))
+    fn discard(
+        &mut self,
+        receipt: Resource<Receipt>,
+        index: u32,
+        why: String,
+    ) -> wasmtime::Result<Result<(), String>> {
+        Ok(self.table.get(&receipt)?.discard(index, &why))
     }
 
     fn drop(&mut self, receipt: Resource<Receipt>) -> wasmtime::Result<()> {
@@ -115,11 +118,11 @@ mod tests {
             self.0.lock().push(format!("back {tag}"));
         }
 
-        fn discard(&self, tag: u64, why: &str) -> Result<(), String> {
+        fn discard(&self, tag: u64, index: u32, why: &str) -> Result<(), String> {
             if why.is_empty() {
-                return Err("not granted".into());
+                return Err("no place".into());
             }
-            self.0.lock().push(format!("discard {tag}"));
+            self.0.lock().push(format!("discard {index} of {tag}"));
             Ok(())
         }
     }
@@ -130,11 +133,13 @@ mod tests {
         let receipt = |tag| Receipt::new(Arc::clone(&broker) as _, tag);
         receipt(1).acknowledge();
         drop(receipt(2));
-        assert_eq!(receipt(3).discard("poison"), Ok(()));
-        assert_eq!(receipt(4).discard(""), Err("not granted".into()));
+        let three = receipt(3);
+        assert_eq!(three.discard(7, "poison"), Ok(()));
+        assert_eq!(three.discard(8, ""), Err("no place".into()));
+        three.acknowledge();
         let mut table = ResourceTable::new();
         table.push(receipt(5)).unwrap();
         drop(table);
-        assert_eq!(*broker.0.lock(), ["ack 1", "back 2", "discard 3", "back 4", "back 5"]);
+        assert_eq!(*broker.0.lock(), ["ack 1", "back 2", "discard 7 of 3", "ack 3", "back 5"]);
     }
 }

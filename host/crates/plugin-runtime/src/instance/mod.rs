@@ -1,5 +1,6 @@
-//! Living plugins. Today sources; the kinds of plugins that run in queries come beside them.
+//! Living plugins: sources, and the stages of queries.
 
 pub(crate) mod busy;
 pub(crate) mod source;
+pub(crate) mod stage;
 pub(crate) mod state;

@@ -18,7 +18,9 @@ use crate::batch::{BatchLimits, PluginBatch, PluginBatchError, RawBatch};
 use crate::capability::Context;
 use crate::capability::log::clean;
 use crate::capability::receipts::Receipt;
-use crate::error::{Call, Caller, Fault, SourceError, Traces, Verdict, fault_of, frames_of};
+use crate::error::{
+    self, CODE_BYTES_MAX, Call, Caller, Fault, SourceError, Traces, Verdict, fault_of, frames_of,
+};
 use crate::grants::{self, Grants};
 use crate::instance::busy::Busy;
 use crate::instance::state::State;
@@ -34,8 +36,6 @@ use crate::wit::v1::weir::plugin::types;
 /// What is left to the outer timeout beyond the deadline, so that a loop is caught by the epoch, which
 /// knows where it was, and only a wait in the host by the timeout, which does not.
 const GRACE_MS: u64 = 100;
-/// Name of a failure's code, in bytes.
-const CODE_BYTES_MAX: usize = 64;
 
 /// How a source is opened.
 pub struct SourceOptions {
@@ -114,6 +114,8 @@ pub struct Taken {
     pub cursor: Option<Vec<u8>>,
     /// To be acknowledged once the records are durable.
     pub receipts: Vec<Receipt>,
+    /// They may have been handed over before.
+    pub repeated: bool,
     /// More is ready: poll again at once.
     pub more: bool,
 }
@@ -165,8 +167,12 @@ impl Source {
     pub async fn open(plugin: &Arc<Plugin>, options: SourceOptions) -> Result<Source, SourceError> {
         let SourceOptions { instance, mut config, cursor, grants, limits, observer, counters, stop } =
             options;
-        let caller =
-            Caller { instance: instance.into(), plugin: plugin.name().into(), digest: plugin.digest() };
+        let caller = Caller {
+            noun: "source",
+            instance: instance.into(),
+            plugin: plugin.name().into(),
+            digest: plugin.digest(),
+        };
         let refuse = |fault| SourceError::new(&caller, Call::Start, fault, Traces::default());
         let Some(pre) = plugin.source() else { return Err(refuse(Fault::NotASource(plugin.kind()))) };
         assert_eq!(plugin.kind(), Kind::Source, "only sources are linked as sources");
@@ -325,12 +331,7 @@ impl Source {
 
     fn failed(&mut self, call: Call, failure: types::Failure) -> SourceError {
         let types::Failure { verdict, code, message, retry_after_ms } = failure;
-        let verdict = match verdict {
-            types::Verdict::Retry => Verdict::Retry,
-            types::Verdict::BadConfig => Verdict::BadConfig,
-            types::Verdict::Restart => Verdict::Restart,
-            types::Verdict::Fatal => Verdict::Fatal,
-        };
+        let verdict = error::verdict(verdict);
         let code = clean(&code, CODE_BYTES_MAX);
         let message = clean(&message, PLUGIN_MESSAGE_BYTES_MAX);
         let error = self.error(call, Fault::Failure { verdict, code, message, retry_after_ms });
@@ -342,7 +343,7 @@ impl Source {
 
     /// What the plugin handed over, checked; records that break a rule cost the instance.
     fn take(&mut self, call: Call, taken: wit::Taken, limits: BatchLimits) -> Result<Taken, SourceError> {
-        let wit::Taken { records, cursor, receipts, more } = taken;
+        let wit::Taken { records, cursor, receipts, repeated, more } = taken;
         let receipts = self.receipts(call, receipts)?;
         let checked = check(records, limits).and_then(|batch| match &cursor {
             Some(cursor) if cursor.len() > CURSOR_BYTES_MAX => {
@@ -354,7 +355,7 @@ impl Source {
             Ok(batch) => {
                 Counters::add(&self.counters.records, batch.count() as u64);
                 Counters::add(&self.counters.bytes, batch.payload_bytes() as u64);
-                Ok(Taken { batch, cursor, receipts, more })
+                Ok(Taken { batch, cursor, receipts, repeated, more })
             }
             Err(broken) => {
                 let error = self.error(call, broken.into());

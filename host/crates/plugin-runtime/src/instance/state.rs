@@ -3,6 +3,7 @@
 use wasmtime::component::ResourceTable;
 use weir_record::limits::PLUGIN_HANDLES_MAX;
 
+use crate::capability::amqp::Amqp;
 use crate::capability::files::Files;
 use crate::capability::log::Log;
 use crate::capability::metrics::Metrics;
@@ -20,6 +21,7 @@ pub(crate) struct State {
     pub(crate) log: Log,
     pub(crate) metrics: Metrics,
     pub(crate) timing: Timing,
+    pub(crate) amqp: Amqp,
     pub(crate) files: Files,
     pub(crate) stdin: Stdin,
 }
@@ -35,6 +37,7 @@ impl State {
             log: Log::prepare(grants, context)?,
             metrics: Metrics::prepare(grants, context)?,
             timing: Timing::prepare(grants, context)?,
+            amqp: Amqp::prepare(grants, context)?,
             files: Files::prepare(grants, context)?,
             stdin: Stdin::prepare(grants, context)?,
         })

@@ -179,7 +179,7 @@ impl World {
 
     pub(super) fn granting(pattern: &str) -> World {
         let grant = FilesGrant { include: vec![pattern.into()], exclude: Vec::new() };
-        let grants = Grants { files: [("logs".to_owned(), grant)].into(), stdin: false };
+        let grants = Grants { files: [("logs".to_owned(), grant)].into(), ..Grants::default() };
         World { grants, ..World::default() }
     }
 

@@ -160,19 +160,6 @@ fn an_older_and_a_newer_version_that_use_the_same_run() {
     }
 }
 
-#[test]
-fn what_is_written_down_but_not_provided_is_refused_by_name() {
-    let guest = Guest {
-        head: r#"(import "weir:plugin/amqp@0.1.0" "[static]consumer.open" (func (param i32 i32 i32)))"#,
-        ..Guest::default()
-    };
-    let text = fault(guest.module());
-    assert!(
-        text.contains("imports weir:plugin/amqp@0.1.0, which is written down but not yet provided"),
-        "{text}"
-    );
-}
-
 const FILTER: &str = r#"
     (memory (export "memory") 1)
     (data (i32.const 0) "\40\00\00\00\01\00\00\00\40\00\00\00\01\00\00\00\40\00\00\00\01\00\00\00")

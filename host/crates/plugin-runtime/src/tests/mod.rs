@@ -4,3 +4,4 @@ mod guest;
 mod hostile;
 mod load;
 mod source;
+mod stage;

@@ -1,3 +1,4 @@
-//! Bindings of the WIT package, one module per version. A released version is never edited.
+//! Bindings to the versions of the WIT package that this node speaks.
 
+pub(crate) mod stages;
 pub(crate) mod v1;

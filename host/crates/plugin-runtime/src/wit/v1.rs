@@ -11,11 +11,13 @@ wasmtime::component::bindgen!({
         "weir:plugin/files": async | trappable,
         "weir:plugin/stdin": async,
         "weir:plugin/receipts": trappable,
-        "weir:plugin/amqp": async | trappable,
+        "weir:plugin/amqp.[method]consumer.receive": async | trappable,
+        "weir:plugin/amqp": trappable,
     },
     exports: { default: async },
     with: {
         "weir:plugin/receipts.receipt": crate::capability::receipts::Receipt,
+        "weir:plugin/amqp.consumer": crate::capability::amqp::Consumer,
         "weir:plugin/files.file": crate::capability::files::OpenFile,
     },
 });

@@ -3,13 +3,13 @@
 use alloc::format;
 use alloc::string::String;
 
+use weir_fields::Number;
 use weir_record::Level;
 use weir_record::limits::QUERY_FIELD_NAME_BYTES_MAX;
 
 use crate::language::error::ParseError;
 use crate::language::expr::Expr;
 use crate::language::field::{Operand, Operator, Scope};
-use crate::number::Number;
 
 /// The parts of a term that is a condition.
 #[derive(Debug, Clone, Copy)]

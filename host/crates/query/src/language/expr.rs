@@ -5,12 +5,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 
+use weir_fields::Number;
 use weir_record::Level;
 use weir_record::level::LEVEL_NAMES;
 
 use crate::language::field::{Operand, Operator, Scope};
 use crate::language::lexer;
-use crate::number::Number;
 
 /// A query as a tree. Printing it gives text that parses to the same tree, provided it was parsed or built
 /// with [`Expr::all_of`], [`Expr::any_of`] and [`Expr::negated`] of words that can be written bare.

@@ -27,8 +27,8 @@ pub(crate) enum TokenKind {
     Term(Expr),
 }
 
-/// All tokens of a query.
-pub(crate) fn tokens(text: &str) -> Result<Vec<Token>, ParseError> {
+/// All tokens of a query up to its first pipe, and what is left.
+pub(crate) fn tokens(text: &str) -> Result<(Vec<Token>, Lexer<'_>), ParseError> {
     if text.len() > QUERY_BYTES_MAX {
         return Err(ParseError::new(
             1,
@@ -50,7 +50,7 @@ pub(crate) fn tokens(text: &str) -> Result<Vec<Token>, ParseError> {
         }
         tokens.push(token);
     }
-    Ok(tokens)
+    Ok((tokens, lexer))
 }
 
 /// Whether a topic or label value can stand without quotes.
@@ -63,17 +63,17 @@ fn is_bare(c: char) -> bool {
     !c.is_whitespace() && !matches!(c, '(' | ')' | '"' | '|')
 }
 
-struct Lexer<'a> {
+/// Text that is being read.
+pub(crate) struct Lexer<'a> {
     rest: &'a str,
     column: usize,
 }
 
 impl<'a> Lexer<'a> {
     fn token(&mut self) -> Result<Option<Token>, ParseError> {
-        let blank = self.rest.len() - self.rest.trim_start().len();
-        self.take(blank);
+        self.skip_blank();
         let column = self.column;
-        let Some(first) = self.peek() else { return Ok(None) };
+        let Some(first) = self.peek().filter(|first| *first != '|') else { return Ok(None) };
         let kind = match first {
             '(' => self.sign(TokenKind::Open),
             ')' => self.sign(TokenKind::Close),
@@ -81,17 +81,31 @@ impl<'a> Lexer<'a> {
             '/' => TokenKind::Term(Expr::Regex(self.regex()?)),
             '~' => TokenKind::Term(self.any_case()?),
             '-' => self.minus()?,
-            '|' => return Err(self.pipe()),
             _ => self.bare()?,
         };
         Ok(Some(Token { column, kind }))
     }
 
-    fn peek(&self) -> Option<char> {
+    /// Where the rest begins, in characters from 1.
+    pub(crate) fn column(&self) -> usize {
+        self.column
+    }
+
+    /// What was not read yet.
+    pub(crate) fn text(&self) -> &'a str {
+        self.rest
+    }
+
+    pub(crate) fn skip_blank(&mut self) {
+        let blank = self.rest.len() - self.rest.trim_start().len();
+        self.take(blank);
+    }
+
+    pub(crate) fn peek(&self) -> Option<char> {
         self.rest.chars().next()
     }
 
-    fn take(&mut self, bytes: usize) -> &'a str {
+    pub(crate) fn take(&mut self, bytes: usize) -> &'a str {
         let (taken, rest) = self.rest.split_at(bytes);
         self.rest = rest;
         self.column += taken.chars().count();
@@ -120,14 +134,6 @@ impl<'a> Lexer<'a> {
                 r#"-word leaves out records with the word; to find the character write "-""#,
             )),
         }
-    }
-
-    fn pipe(&self) -> ParseError {
-        ParseError::new(
-            self.column,
-            "pipes to filters are not available yet",
-            r#"for one or the other write a OR b; to find the character write "|""#,
-        )
     }
 
     fn any_case(&mut self) -> Result<Expr, ParseError> {
@@ -257,6 +263,13 @@ impl<'a> Lexer<'a> {
     }
 
     fn quoted_or_empty(&mut self) -> Result<Vec<u8>, ParseError> {
+        let bytes = self.string()?;
+        self.separated("quote", r#"to find a quote write \" inside the quotes"#)?;
+        Ok(bytes)
+    }
+
+    /// A text in quotes, whatever follows.
+    pub(crate) fn string(&mut self) -> Result<Vec<u8>, ParseError> {
         let start = self.column;
         self.take_char();
         let mut bytes = Vec::new();
@@ -275,7 +288,6 @@ impl<'a> Lexer<'a> {
                 Some(c) => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
-        self.separated("quote", r#"to find a quote write \" inside the quotes"#)?;
         Ok(bytes)
     }
 
@@ -301,6 +313,16 @@ impl<'a> Lexer<'a> {
     }
 
     fn regex(&mut self) -> Result<String, ParseError> {
+        let pattern = self.pattern()?;
+        self.separated(
+            "regex",
+            r#"a path goes in quotes: "/var/log"; for any case begin the regex with (?i)"#,
+        )?;
+        Ok(pattern)
+    }
+
+    /// A pattern between slashes, whatever follows.
+    pub(crate) fn pattern(&mut self) -> Result<String, ParseError> {
         let start = self.column;
         self.take_char();
         let mut pattern = String::new();
@@ -331,10 +353,6 @@ impl<'a> Lexer<'a> {
                 "leave it out to see all records",
             ));
         }
-        self.separated(
-            "regex",
-            r#"a path goes in quotes: "/var/log"; for any case begin the regex with (?i)"#,
-        )?;
         Ok(pattern)
     }
 

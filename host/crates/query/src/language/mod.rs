@@ -30,7 +30,8 @@
 //! from the first bytes of the payload, whatever its form. Error is the greatest. `none` has no place in the
 //! order.
 //!
-//! Pipes are known to the parser, so that their text is refused with an explanation rather than searched for.
+//! **Pipes** may follow, `topic:orders | sample 0.1 | count by path`: filters that the records go through, see
+//! [`Stage`].
 
 mod condition;
 mod error;
@@ -38,8 +39,10 @@ mod expr;
 mod field;
 mod lexer;
 mod parser;
+mod pipe;
 
 pub use error::ParseError;
 pub use expr::Expr;
 pub use field::{Operand, Operator, Scope};
 pub use parser::{parse, parse_regex};
+pub use pipe::{Arg, ArgValue, Piped, Stage, parse_piped};

@@ -9,21 +9,34 @@ use weir_record::limits::{QUERY_DEPTH_MAX, QUERY_REGEXES_MAX, REGEX_BYTES_MAX};
 
 use crate::language::error::ParseError;
 use crate::language::expr::Expr;
-use crate::language::lexer::{self, Token, TokenKind};
+use crate::language::lexer::{self, Lexer, Token, TokenKind};
 use crate::matcher::CompileError;
 use crate::matcher::pattern::compiled;
 
-/// Reads a query. See [`crate::language`] for what may be written.
+/// Reads a query without pipes. See [`crate::language`] for what may be written.
 pub fn parse(text: &str) -> Result<Expr, ParseError> {
-    let tokens = lexer::tokens(text)?;
-    if tokens.is_empty() {
-        return Ok(Expr::All);
+    let (expr, rest) = leading(text)?;
+    match rest.peek() {
+        None => Ok(expr),
+        Some(_) => Err(ParseError::new(
+            rest.column(),
+            "there are no pipes here",
+            r#"for one or the other write a OR b; to find the character write "|""#,
+        )),
     }
-    let end = text.chars().count() + 1;
-    let mut parser = Parser { tokens: tokens.into_iter().peekable(), end, depth: 0, regexes: 0 };
+}
+
+/// What stands before the first pipe, and what is left from there.
+pub(crate) fn leading(text: &str) -> Result<(Expr, Lexer<'_>), ParseError> {
+    let (tokens, rest) = lexer::tokens(text)?;
+    if tokens.is_empty() {
+        return Ok((Expr::All, rest));
+    }
+    let mut parser =
+        Parser { tokens: tokens.into_iter().peekable(), end: rest.column(), depth: 0, regexes: 0 };
     let expr = parser.either()?;
     match parser.tokens.next() {
-        None => Ok(expr),
+        None => Ok((expr, rest)),
         Some(token) => Err(ParseError::new(
             token.column,
             "this parenthesis was never opened",

@@ -4,15 +4,13 @@ use alloc::borrow::ToOwned as _;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use weir_fields::{Decimal, Glance, Key, Number, Value, is_plain, last_part, visit};
 use weir_record::word::words;
 use weir_record::{Level, Stream};
 
-use crate::fields::string::is_plain;
-use crate::fields::{self, Glance, Key, Value};
 use crate::language::{Operand, Operator};
 use crate::matcher::literal::{Case, Needle};
 use crate::matcher::required::Needles;
-use crate::number::{Decimal, Number};
 
 /// Bytes of a value below which its field's name is looked for instead.
 const VALUE_NEEDLE_BYTES_MIN: usize = 3;
@@ -68,7 +66,7 @@ impl Field {
         // Of several values one is enough, but to be unequal it takes all.
         let (mut seen, mut holds) = (false, self.operator == Operator::NotEqual);
         let stays = holds;
-        fields::visit(payload, self.name.as_bytes(), &mut |value| {
+        visit(payload, self.name.as_bytes(), &mut |value| {
             seen = true;
             holds = self.holds_for(value);
             holds == stays
@@ -107,7 +105,7 @@ impl Field {
             return Some(Needles::one(Needle { bytes, case: Case::Exact }));
         }
         // One text is found several times as fast as one of three, those with the signs around the key.
-        self.key.as_ref().map(|_| Needles::key(fields::last_part(&self.name)))
+        self.key.as_ref().map(|_| Needles::key(last_part(&self.name)))
     }
 
     /// Words that stand in every payload that has the field and matches.

@@ -57,6 +57,7 @@ const _: () = assert!(
         <= SEGMENT_FOOTER_BYTES_MAX
 );
 const _: () = assert!(2 <= STORE_COMPACT_INPUTS_MIN && STORE_COMPACT_INPUTS_MIN <= STORE_COMPACT_INPUTS_MAX);
+const _: () = assert!(STORE_COMPACT_INPUTS_MIN <= STORE_COMPACT_OVERLAP_MAX);
 const _: () = assert!(STORE_SEGMENT_BYTES_MIN <= STORE_SEGMENT_BYTES_DEFAULT);
 const _: () = assert!(STORE_SEGMENT_BYTES_DEFAULT <= STORE_SEGMENT_BYTES_MAX);
 const _: () = assert!(STORE_SEGMENT_BYTES_MAX <= SEGMENT_PAYLOAD_BYTES_MAX);
@@ -74,6 +75,9 @@ const _: () = assert!(FORWARD_LINES_BACKOFF_MS_MIN <= FORWARD_LINES_BACKOFF_MS_M
 const _: () = assert!(OKLOG_LINE_BYTES_MAX < 64 << 10);
 const _: () = assert!(OKLOG_SUSPECT_PAUSE_MS_MIN <= OKLOG_SUSPECT_PAUSE_MS_MAX);
 const _: () = assert!(OKLOG_SUSPECT_ALONE_MS_MAX < OKLOG_CLAIM_MS_MAX);
+const _: () =
+    assert!(HTTP_BODY_BYTES_MAX <= OKLOG_CONSUMED_BYTES_MAX && OKLOG_READ_MS_MAX < OKLOG_CLAIM_MS_MAX);
+const _: () = assert!(OKLOG_IDLE_MS_MIN <= OKLOG_IDLE_MS_MAX && OKLOG_IDLE_MS_MAX <= OKLOG_FAILED_MS_MAX);
 const _: () =
     assert!(OKLOG_WINDOW_MS_MIN <= OKLOG_WINDOW_MS_DEFAULT && OKLOG_WINDOW_MS_DEFAULT <= OKLOG_WINDOW_MS_MAX);
 // Ingest nodes and other stores together never crowd a store.

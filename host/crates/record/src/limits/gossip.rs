@@ -18,6 +18,8 @@ pub const GOSSIP_BOOTS_MAX: usize = 2 * KNOWN_NODES_MAX;
 pub const GOSSIP_ANNOUNCE_MS: u64 = 5_000;
 /// How many of them in one round, drawn at random when there are more.
 pub const GOSSIP_ANNOUNCES_MAX: usize = 64;
+/// How many members are asked in each round where others are, while some are known by name alone.
+pub const GOSSIP_PLACES_ASKED: usize = 8;
 /// How often a node says how it does, in clusters of up to [`GOSSIP_REFRESH_NODES`]; in larger ones less often, so
 /// that what goes around does not grow with the square of the nodes.
 pub const GOSSIP_REFRESH_MS: u64 = 5_000;

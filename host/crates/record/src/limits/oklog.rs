@@ -15,6 +15,22 @@ pub const OKLOG_SUSPECT_PAUSE_MS_MIN: u64 = 1_000;
 pub const OKLOG_SUSPECT_PAUSE_MS_MAX: u64 = 10 * 60 * 1000;
 /// Longest time in which nothing is offered before such a piece, so that it goes alone, and again beside it.
 pub const OKLOG_SUSPECT_ALONE_MS_MAX: u64 = 5_000;
+/// Segments that one node takes away from one ingester of OK Log at once, in bytes: those that are read and not yet
+/// committed.
+pub const OKLOG_CONSUMED_BYTES_MAX: usize = 128 << 20;
+/// What each of them counts at least, so that their number is bounded, too.
+pub const OKLOG_CONSUMED_BYTES_MIN: usize = 128 << 10;
+/// Segments that are remembered as stored here although their commit did not reach the ingester; above it the oldest
+/// are forgotten, and stored a second time when they come again.
+pub const OKLOG_UNCOMMITTED_MAX: usize = 4096;
+/// Time in which a segment of OK Log must be read: less than the ingester leaves for reading and committing it.
+pub const OKLOG_READ_MS_MAX: u64 = 45_000;
+/// Pause before an ingester that had nothing is asked again: the first, and the longest after doubling.
+pub const OKLOG_IDLE_MS_MIN: u64 = 100;
+/// See [`OKLOG_IDLE_MS_MIN`].
+pub const OKLOG_IDLE_MS_MAX: u64 = 1_000;
+/// Longest pause, after doubling, before an ingester that failed is asked again.
+pub const OKLOG_FAILED_MS_MAX: u64 = 10_000;
 /// Window of a live stream in which a record is sent once: the default, the least and the most.
 pub const OKLOG_WINDOW_MS_DEFAULT: u64 = 3_000;
 /// See [`OKLOG_WINDOW_MS_DEFAULT`].

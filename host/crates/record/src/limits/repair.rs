@@ -12,5 +12,13 @@ pub const REPAIR_TAKEOVER_MS: u64 = 60_000;
 pub const REPAIR_FETCHES_MAX: usize = 4;
 /// Origins that are known to lack a copy, some 300 bytes each. Further units wait until some of them have it.
 pub const REPAIR_LACKING_MAX: usize = 65_536;
+/// The least that may be configured for what a store fetches from other stores per second.
+pub const REPAIR_BYTES_PER_S_MIN: u64 = 1 << 10;
 /// Units that are compared in one step, so that a step is short.
 pub const REPAIR_UNITS_PER_STEP: usize = 256;
+/// Pause before names of origins that could not be had are asked for again.
+pub const REPAIR_NAMES_RETRY_MS: u64 = 1_000;
+/// Units of which a store lets go of copies at the same time.
+pub const DROP_UNITS_MAX: usize = 8;
+/// Origins that are asked about in one request, before a store lets go of its copies of them.
+pub const DROP_ORIGINS_PER_QUESTION: usize = 1024;

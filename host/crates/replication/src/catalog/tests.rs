@@ -3,6 +3,7 @@ use alloc::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::held::OriginKey;
 
 fn held(start: u64, class: &str, node: u64, piece: u64, low: u64, high: u64) -> Held {
     let unit = Unit::new(start * 1000, 1000, class, 0, 1).unwrap();
@@ -58,8 +59,10 @@ proptest! {
         if !model.is_empty() {
             let key = model.keys().nth(at.index(model.len())).unwrap();
             prop_assert_eq!(catalog.get(&key.unit, key.name), model.get(key).cloned());
-            let behind = model.range::<OriginKey, _>((core::ops::Bound::Excluded(key), core::ops::Bound::Unbounded));
-            prop_assert!(catalog.after(key).eq(behind.map(|(_, held)| held.clone())));
+            let behind = model.range::<OriginKey, _>((Bound::Excluded(key), Bound::Unbounded));
+            let behind = behind.take_while(|(behind, _)| behind.unit == key.unit).map(|(_, held)| held.clone());
+            let origins = catalog.unit(&key.unit).unwrap();
+            prop_assert!(origins.after(&key.unit, Some(key.name)).eq(behind));
         }
         let removed: u64 = catalog.remove_below("a", below).iter().map(|(_, origins)| origins.names().len()).sum();
         let is_old = |held: &Held| held.unit.class() == "a" && ends_ms(&held.unit) <= below;

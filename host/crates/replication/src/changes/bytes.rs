@@ -5,9 +5,9 @@
 //! | field | size | meaning |
 //! |---|---|---|
 //! | magic | 4 | `WCHG` |
-//! | version | u8 | 1 |
+//! | version | u8 | 2 |
 //! | place | u8 | 0 backlog, 1 store |
-//! | step | u8 | 0 delta, 1 first page of a listing, 2 a further page |
+//! | step | u8 | 0 delta, 1 first page of a listing, 2 a further page, 3 names of some units |
 //! | node | u64 | the node that tells |
 //! | since | 16 + v + … | incarnation (8), sequence (8), v length of the origin's name or 0, name as text |
 //! | next | … | in the same form |
@@ -23,9 +23,12 @@
 //! An event begins with a byte. 0, held: v unit, v writer (both by their place in the lists above), v piece, flags
 //! (u8), v records, v milliseconds from the start of the bucket to the first record, v from there to the last,
 //! v bytes, digest (16). 1 to 4, gone (handed over, expired, damaged, dropped): v unit, v writer, v piece; when
-//! handed over, v stores and 8 each. 5, watermark: v class length, class, v milliseconds.
+//! handed over, v stores and 8 each. 5, watermark: v class length, class, v milliseconds. 6, quiet: v unit, digest of the
+//! set (16), v origins, v bytes, v milliseconds from the start of the bucket to the first record, v from there to the last,
+//! flags (u8).
 //!
-//! Units and writers stand apart because a thousand origins have few of them: an origin takes some 35 bytes.
+//! Units and writers stand apart because a thousand origins have few of them: an origin takes some 35 bytes. A quiet
+//! unit takes some 70, half of them its name.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString as _};
@@ -38,9 +41,11 @@ use weir_segment::{OriginFlags, OriginName, RecordDigest, Unit};
 use super::{Changes, Event, Place, Position, Step};
 use crate::error::WireError;
 use crate::held::{Gone, Held, OriginKey};
+use crate::quiet::{Quiet, SetDigest, Whole};
+use crate::ranges::TimeRange;
 
 const MAGIC: [u8; 4] = *b"WCHG";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// More than the text of any unit or origin has: five numbers and a class.
 const NAME_TEXT_BYTES_MAX: usize = 8 * 24 + NAME_BYTES_MAX;
 /// What an event of an origin takes at most, beside its unit, its writer and the stores that it names: kind, numbers of
@@ -71,16 +76,17 @@ impl Budget {
 
     /// Makes room for an event; `false` when there is none. The first one always fits.
     pub(crate) fn take(&mut self, event: &Event) -> bool {
-        let (origin, mut bytes) = match event {
-            Event::Held(held) => (Some((&held.unit, held.name)), EVENT_BYTES_MAX),
+        let (unit, name, mut bytes) = match event {
+            Event::Held(held) => (Some(&held.unit), Some(held.name), EVENT_BYTES_MAX),
             Event::Gone(key, Gone::HandedOver(stores)) => {
-                (Some((&key.unit, key.name)), EVENT_BYTES_MAX + 8 * stores.len())
+                (Some(&key.unit), Some(key.name), EVENT_BYTES_MAX + 8 * stores.len())
             }
-            Event::Gone(key, _) => (Some((&key.unit, key.name)), EVENT_BYTES_MAX),
-            Event::Watermark { class, .. } => (None, 16 + class.len()),
+            Event::Gone(key, _) => (Some(&key.unit), Some(key.name), EVENT_BYTES_MAX),
+            Event::Watermark { class, .. } => (None, None, 16 + class.len()),
+            Event::Quiet(unit, _) => (Some(unit), None, EVENT_BYTES_MAX),
         };
-        let unit = origin.map(|(unit, _)| unit).filter(|unit| !self.units.contains(*unit));
-        let writer = origin.map(|(_, name)| (name.node, name.epoch));
+        let unit = unit.filter(|unit| !self.units.contains(*unit));
+        let writer = name.map(|name| (name.node, name.epoch));
         let writer = writer.filter(|writer| !self.writers.contains(writer));
         bytes += unit.map_or(0, |_| NAME_TEXT_BYTES_MAX + 4) + writer.map_or(0, |_| 16);
         if bytes > self.left && !self.is_untouched {
@@ -135,6 +141,7 @@ impl Changes {
             Step::Delta => 0,
             Step::ListingBegins => 1,
             Step::ListingGoesOn => 2,
+            Step::Named => 3,
         });
         out.extend_from_slice(&self.node.to_le_bytes());
         put_position(&mut out, &self.since);
@@ -170,6 +177,7 @@ impl Changes {
             [0] => Step::Delta,
             [1] => Step::ListingBegins,
             [2] => Step::ListingGoesOn,
+            [3] => Step::Named,
             _ => return Err(WireError::Contradiction("an unknown kind of answer")),
         };
         let node = u64::from_le_bytes(reader.array("node")?);
@@ -299,8 +307,20 @@ fn put_event(out: &mut Vec<u8>, event: &Event, units: &mut Numbers<Unit>, writer
             put_text(out, class);
             put_varint(out, *below_ms);
         }
+        Event::Quiet(unit, quiet) => {
+            out.push(6);
+            put_varint(out, units.of(unit));
+            out.extend_from_slice(&quiet.whole.digest.0);
+            put_varint(out, quiet.whole.origins);
+            put_varint(out, quiet.bytes);
+            put_varint(out, quiet.times.from_ms - unit.start_ms());
+            put_varint(out, quiet.times.to_ms - quiet.times.from_ms);
+            out.push(quiet.flags().bits());
+        }
     }
 }
+
+const UNLISTED: WireError = WireError::Contradiction("an event is of a unit or writer that is not listed");
 
 fn read_event(reader: &mut Reader<'_>, units: &[Unit], writers: &[(u64, u64)]) -> Result<Event, WireError> {
     let [kind] = reader.array("kind of event")?;
@@ -312,10 +332,14 @@ fn read_event(reader: &mut Reader<'_>, units: &[Unit], writers: &[(u64, u64)]) -
         return Ok(Event::Watermark { class: class.into(), below_ms: reader.varint("watermark")? });
     }
     let unit = reader.varint("unit")?;
+    if kind == 6 {
+        let unit = units.get(unit as usize).ok_or(UNLISTED)?;
+        return Ok(Event::Quiet(unit.clone(), read_quiet(reader, unit)?));
+    }
     let writer = reader.varint("writer")?;
     let piece = reader.varint("piece")?;
     let (Some(unit), Some(&(node, epoch))) = (units.get(unit as usize), writers.get(writer as usize)) else {
-        return Err(WireError::Contradiction("an event is of a unit or writer that is not listed"));
+        return Err(UNLISTED);
     };
     let name = OriginName { node, epoch, piece };
     let key = || OriginKey { unit: unit.clone(), name };
@@ -345,4 +369,19 @@ fn read_held(reader: &mut Reader<'_>, unit: &Unit, name: OriginName) -> Result<H
     let held = Held { unit: unit.clone(), name, flags, count, low_ms, high_ms, digest, bytes };
     held.check().map_err(|_| BEYOND)?;
     Ok(held)
+}
+
+fn read_quiet(reader: &mut Reader<'_>, unit: &Unit) -> Result<Quiet, WireError> {
+    const BEYOND: WireError =
+        WireError::Contradiction("a quiet unit lies outside of its bucket or of all limits");
+    let digest = SetDigest(reader.array("digest of a set")?);
+    let whole = Whole { digest, origins: reader.varint("origins")? };
+    let bytes = reader.varint("bytes")?;
+    let from_ms = unit.start_ms().checked_add(reader.varint("first record")?).ok_or(BEYOND)?;
+    let to_ms = from_ms.checked_add(reader.varint("last record")?).ok_or(BEYOND)?;
+    let [bits] = reader.array("flags")?;
+    let flags = OriginFlags::from_bits(bits).ok_or(WireError::Contradiction("unknown flags of a unit"))?;
+    let times = TimeRange::new(from_ms, to_ms);
+    let quiet = Quiet { whole, bytes, times, has_repeats: flags.has(OriginFlags::MAYBE_REPEATED) };
+    if quiet.fits(unit) { Ok(quiet) } else { Err(BEYOND) }
 }

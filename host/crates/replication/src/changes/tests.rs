@@ -4,6 +4,8 @@ use weir_segment::{OriginFlags, OriginName, RecordDigest, Unit};
 
 use super::*;
 use crate::error::WireError;
+use crate::quiet::{SetDigest, Whole};
+use crate::ranges::TimeRange;
 
 fn key(class: &str, piece: u64) -> OriginKey {
     let unit = Unit::new(7_200_000, 3_600_000, class, 0, 1).unwrap();
@@ -16,6 +18,11 @@ fn held(class: &str, piece: u64) -> Held {
     Held { unit, name, flags: OriginFlags::NONE, count: 5, low_ms, high_ms, digest, bytes: 1000 }
 }
 
+fn quiet() -> Quiet {
+    let whole = Whole { digest: SetDigest([7; 16]), origins: 200 };
+    Quiet { whole, bytes: 70_000, times: TimeRange::new(7_200_005, 7_200_300), has_repeats: true }
+}
+
 fn changes() -> Changes {
     let events = vec![
         Event::Watermark { class: "default".into(), below_ms: 3_600_000 },
@@ -25,6 +32,7 @@ fn changes() -> Changes {
         Event::Gone(key("default", 2), Gone::Expired),
         Event::Gone(key("default", 3), Gone::Damaged),
         Event::Gone(key("default", 4), Gone::Dropped),
+        Event::Quiet(key("keyless", 1).unit, quiet()),
     ];
     let since = Position { incarnation: 7, sequence: 3, after: Some(key("default", 9)) };
     let next = Position { incarnation: 7, sequence: 3, after: None };
@@ -69,7 +77,11 @@ fn bytes_with_a_right_checksum_are_not_trusted_either() {
         let sum = crc32c::crc32c(&bytes[..end]);
         bytes[end..].copy_from_slice(&sum.to_le_bytes());
         if let Ok(changes) = Changes::decode(&bytes) {
-            let is_sound = |event: &Event| !matches!(event, Event::Held(held) if held.check().is_err());
+            let is_sound = |event: &Event| match event {
+                Event::Held(held) => held.check().is_ok(),
+                Event::Quiet(unit, quiet) => quiet.fits(unit),
+                Event::Gone(..) | Event::Watermark { .. } => true,
+            };
             assert!(changes.events.iter().all(is_sound), "bit {at}");
         }
     }
@@ -82,9 +94,9 @@ fn other_bytes_are_named() {
     other[0] = b'X';
     assert_eq!(Changes::decode(&other), Err(WireError::Magic("changes of holdings")));
     let mut newer = bytes.clone();
-    newer[4] = 2;
+    newer[4] = 3;
     let error = Changes::decode(&newer).unwrap_err();
-    assert_eq!(error.to_string(), "changes of holdings of version 2, this node reads 1");
+    assert_eq!(error.to_string(), "changes of holdings of version 3, this node reads 2");
     let long = vec![0; weir_record::limits::CHANGES_BYTES_MAX + 1];
     assert!(matches!(Changes::decode(&long), Err(WireError::TooLong { .. })));
 }
@@ -96,7 +108,7 @@ fn the_bytes_are_those_of_the_document() {
     let next = Position { sequence: 4, ..since.clone() };
     let changes =
         Changes { node: 0xab, place: Place::Backlog, step: Step::Delta, since, next, latest: 4, events };
-    let mut expected = b"WCHG\x01\x00\x00\xab\0\0\0\0\0\0\0".to_vec();
+    let mut expected = b"WCHG\x02\x00\x00\xab\0\0\0\0\0\0\0".to_vec();
     expected.extend_from_slice(b"\x07\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x00");
     expected.extend_from_slice(b"\x07\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0\x00");
     expected.extend_from_slice(b"\x04\0\0\0\0\0\0\0\x01\x1d7200000.3600000.default.p0of1");

@@ -5,7 +5,7 @@
 //! | field | size | meaning |
 //! |---|---|---|
 //! | magic | 4 | `WKNO` |
-//! | version | u8 | 1 |
+//! | version | u8 | 2 |
 //! | forgotten | u64 | units that ended before had to be forgotten |
 //! | node count | v | |
 //! | nodes | … each | id (8), asked (8), bits (u8: 1 ingest, 2 store, 4 something unconsumed, 8 replaced, 16 left), floor (8), oldest unconsumed (8, if so), replaced at (8, if so) |
@@ -16,7 +16,7 @@
 //! | watermark count | v | |
 //! | watermarks | … each | store (8), v length, class, v milliseconds |
 //! | unit count | v | |
-//! | units | … each | v length, unit as text; v stores, 8 each; origins; expired origins: sets as in `origin_set.rs` |
+//! | units | … each | v length, unit as text; v stores, 8 each; origins; expired origins: sets as in `origin_set.rs`; v sets that stores have told by digest, per set: store (8), digest (16), v origins; v sets that nobody tells any more, per set: digest (16), v origins |
 //! | checksum | u32 | CRC-32C of everything before it |
 
 use alloc::collections::BTreeSet;
@@ -24,8 +24,8 @@ use alloc::vec::Vec;
 
 use weir_record::codec::{Reader, put_varint};
 use weir_record::limits::{
-    ADDRESS_BYTES_MAX, KNOWLEDGE_BYTES_MAX, KNOWN_GAPS_MAX, KNOWN_NODES_MAX, KNOWN_UNITS_MAX, NAME_BYTES_MAX,
-    WATERMARKS_MAX,
+    ADDRESS_BYTES_MAX, KNOWLEDGE_BYTES_MAX, KNOWN_GAPS_MAX, KNOWN_LOST_MAX, KNOWN_NODES_MAX, KNOWN_UNITS_MAX,
+    NAME_BYTES_MAX, WATERMARKS_MAX,
 };
 
 use weir_segment::Unit;
@@ -35,10 +35,11 @@ use crate::catalog::ends_ms;
 use crate::changes::bytes::{checked, put_unit, read_unit};
 use crate::error::WireError;
 use crate::origin_set::OriginSet;
+use crate::quiet::{SetDigest, Whole};
 use crate::ranges::TimeRange;
 
 const MAGIC: [u8; 4] = *b"WKNO";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 impl Knowledge {
     /// All of it as bytes, or as much as [`KNOWLEDGE_BYTES_MAX`] has room for: then the oldest units are left out, and
@@ -145,7 +146,15 @@ impl Knowledge {
             }
             let origins = OriginSet::read(&mut reader)?;
             let expired = OriginSet::read(&mut reader)?;
-            all.units.insert(unit, Known { origins, expired, stores });
+            let mut known = Known { origins, expired, stores, ..Known::default() };
+            for _ in 0..reader.bounded("sets", KNOWN_NODES_MAX)? {
+                let store = read_u64(&mut reader, "store")?;
+                known.set_whole(store, read_whole(&mut reader)?);
+            }
+            for _ in 0..reader.bounded("lost sets", KNOWN_LOST_MAX)? {
+                known.lost.push(read_whole(&mut reader)?);
+            }
+            all.units.insert(unit, known);
         }
         reader.finish()?;
         Ok(all)
@@ -160,6 +169,23 @@ fn put_known(out: &mut Vec<u8>, unit: &Unit, known: &Known) {
     }
     known.origins.encode(out);
     known.expired.encode(out);
+    put_varint(out, known.wholes.len() as u64);
+    for (store, whole) in &known.wholes {
+        put_u64(out, *store);
+        put_whole(out, whole);
+    }
+    put_varint(out, known.lost.len() as u64);
+    known.lost.iter().for_each(|whole| put_whole(out, whole));
+}
+
+fn put_whole(out: &mut Vec<u8>, whole: &Whole) {
+    out.extend_from_slice(&whole.digest.0);
+    put_varint(out, whole.origins);
+}
+
+fn read_whole(reader: &mut Reader<'_>) -> Result<Whole, WireError> {
+    let digest = SetDigest(reader.array("digest of a set")?);
+    Ok(Whole { digest, origins: reader.varint("origins")? })
 }
 
 fn put_u64(out: &mut Vec<u8>, value: u64) {

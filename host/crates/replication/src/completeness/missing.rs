@@ -7,9 +7,10 @@ use alloc::vec::Vec;
 use weir_record::limits::{EVENT_TIME_AHEAD_MS_MAX, QUERY_MISSING_MAX};
 use weir_segment::Unit;
 
-use super::{Knowledge, Node, below, oldest_ms};
+use super::{Knowledge, Known, Node, below, oldest_ms};
 use crate::assign::{Answering, in_logs, logs_of};
-use crate::catalog::{UnitOrigins, bucket};
+use crate::catalog::bucket;
+use crate::forms::{Form, Forms};
 use crate::origin_set::OriginSet;
 use crate::owed::Owed;
 use crate::ranges::TimeRange;
@@ -112,47 +113,83 @@ impl Knowledge {
                 push(Who::Node(id), Why::StoreSilent, gap.records);
             }
         }
+        let all = Forms::all(answering, range);
         for (unit, known) in &self.units {
-            if bucket(unit).meets(range) && !known.stores.iter().any(|id| below(&self.watermarks, *id, unit))
-            {
-                let silent: Vec<u64> = known.stores.iter().copied().filter(|id| !answers(*id)).collect();
-                let exists = match owed {
-                    Some(owed) => Cow::Owned(owed.of(unit, &known.origins)),
-                    None => Cow::Borrowed(&known.origins),
-                };
-                let lacking = left_of(answering, unit, exists, &known.expired);
-                for (node, origins) in lacking.nodes() {
-                    missing.push(MissingRange {
-                        who: Who::Node(node),
-                        why: Why::HeldByNobody,
-                        unit: Some(unit.clone()),
-                        times: bucket(unit).within(range),
-                        origins,
-                        silent_stores: silent.clone(),
-                    });
-                }
+            let is_over = known.stores.iter().any(|id| below(&self.watermarks, *id, unit));
+            if is_over || !bucket(unit).meets(range) {
+                continue;
+            }
+            let lacking = lacking(answering, all.get(unit).unwrap_or(&Forms::default()), unit, known, owed);
+            for (node, origins) in lacking.into_iter().filter(|(_, origins)| *origins > 0) {
+                missing.push(MissingRange {
+                    who: node.map_or(Who::Nobody, Who::Node),
+                    why: Why::HeldByNobody,
+                    unit: Some(unit.clone()),
+                    times: bucket(unit).within(range),
+                    origins,
+                    silent_stores: known.stores.iter().copied().filter(|id| !answers(*id)).collect(),
+                });
             }
         }
         missing
     }
 }
 
+/// How many origins of a unit nobody holds, and have not expired, by the nodes that sealed them, where that is known.
+fn lacking(
+    answering: &[Answering<'_>],
+    forms: &Forms<'_>,
+    unit: &Unit,
+    known: &Known,
+    owed: Option<&Owed>,
+) -> Vec<(Option<u64>, u64)> {
+    // Most of the time all have one set, and that is all there is to know.
+    if forms.agreed().is_some_and(|quiet| known.agrees(&quiet.whole)) {
+        return Vec::new();
+    }
+    let mut exists = Cow::Borrowed(&known.origins);
+    let mut lost = 0;
+    // What is owed as a whole is known to the plan.
+    let is_concerned = owed.is_none_or(|owed| owed.may_name(unit));
+    for whole in known.sets().into_iter().filter(|_| is_concerned) {
+        match forms.names_of(&whole) {
+            Some(names) => exists = Cow::Owned(exists.union(names)),
+            None if forms.has(&whole) => {}
+            None => lost = lost.max(whole.origins),
+        }
+    }
+    if let Some(owed) = owed {
+        exists = Cow::Owned(owed.of(unit, &exists));
+    }
+    let left = left_of(answering, forms, exists, &known.expired);
+    let named = left.nodes().into_iter().map(|(node, origins)| (Some(node), origins));
+    named.chain([(None, lost)]).collect()
+}
+
 /// What of these origins of a unit nobody holds, and has not expired.
 fn left_of(
     answering: &[Answering<'_>],
-    unit: &Unit,
+    forms: &Forms<'_>,
     exists: Cow<'_, OriginSet>,
     expired: &OriginSet,
 ) -> OriginSet {
     let mut left = exists;
-    let held = answering.iter().flat_map(|node| &node.catalogs).filter_map(|catalog| catalog.unit(unit));
-    for names in held.map(UnitOrigins::names).chain([expired]) {
+    let held = forms.of.iter().filter_map(|(_, form)| match form {
+        Form::Names(origins) => Some(origins.names()),
+        Form::Whole(quiet) => forms.names_of(&quiet.whole),
+        Form::Changed(_) => None,
+    });
+    for names in held.chain([expired]) {
         if left.is_empty() {
             return OriginSet::new();
         }
         left = Cow::Owned(left.difference(names));
     }
     if left.is_empty() {
+        return OriginSet::new();
+    }
+    // Nobody has told the names of what a node has, and it is just these.
+    if forms.of.iter().any(|(_, form)| matches!(form, Form::Whole(quiet) if quiet.whole.is(&left))) {
         return OriginSet::new();
     }
     // A node that crashed before a piece had left its log has it in the log again, under the same name.

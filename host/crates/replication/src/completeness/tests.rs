@@ -73,6 +73,7 @@ fn missing(knowledge: &Knowledge, answers: &[(u64, &[Held])], range: TimeRange) 
     let nodes = answers.iter().zip(&catalogs).map(|((node, _), catalog)| Answering {
         node: *node,
         catalogs: vec![catalog],
+        sets: None,
         log: (*node == INGEST).then(LogPart::default),
         unreadable: BTreeMap::new(),
     });
@@ -228,8 +229,14 @@ fn the_log_of_a_node_may_have_an_origin_again() {
     knowledge.applied(INGEST, Place::Backlog, &added(&[held(5, 7)]), NOW_MS);
     let catalog = Catalog::new();
     for (first_piece, is_complete) in [(7, true), (8, false)] {
-        let log = Some(LogPart { pieces: vec![(2, first_piece)], contested: vec![] });
-        let node = Answering { node: INGEST, catalogs: vec![&catalog], log, unreadable: BTreeMap::new() };
+        let log = Some(LogPart { pieces: vec![(2, first_piece)], contested: vec![], times: vec![] });
+        let node = Answering {
+            node: INGEST,
+            catalogs: vec![&catalog],
+            sets: None,
+            log,
+            unreadable: BTreeMap::new(),
+        };
         assert_eq!(knowledge.missing(&[node], TimeRange::ALL).is_complete(), is_complete);
     }
 }

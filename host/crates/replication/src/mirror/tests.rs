@@ -41,7 +41,7 @@ fn what_was_known_counts_until_a_listing_is_complete() {
     let again = holding(2, &[7, 8]);
     let page = again.changes_since(mirror.position(), 0);
     assert!(page.has_more());
-    assert_eq!(mirror.apply(page), Ok(Applied::default()));
+    assert_eq!(mirror.apply(page), Ok(Applied { is_listed: true, ..Applied::default() }));
     assert!(!mirror.is_whole());
     assert_eq!(mirror.catalog().len(), 3);
     let end = follow(&mut mirror, &again);

@@ -1,5 +1,5 @@
 use alloc::vec;
-use weir_segment::{OriginFlags, RecordDigest};
+use weir_segment::{OriginFlags, OriginName, RecordDigest};
 
 use super::*;
 use crate::held::Gone;
@@ -144,6 +144,32 @@ fn a_restart_is_no_reason_and_a_damaged_copy_does_not_wait() {
 }
 
 #[test]
+fn of_stores_that_have_a_copy_damaged_the_one_that_lost_it_last_heals_it() {
+    let ranked = ranked();
+    for is_late in [false, true] {
+        let (mut repairer, mut all) = knowing(ranked[0], 2, [&[1], &[1], &[1], &[]]);
+        let mut own = all.remove(&ranked[0]).unwrap();
+        own.remove(&unit(), held(1).name, Gone::Damaged);
+        if is_late {
+            // Two others have it, and this store leaves it at that.
+            assert_eq!(fetched(&mut repairer, 0, &own), []);
+        }
+        let losing = all.get_mut(&ranked[2]).unwrap();
+        losing.remove(&unit(), held(1).name, Gone::Damaged);
+        follow(&mut repairer, losing, 1);
+        let at_once: &[(u64, u64)] = if is_late { &[] } else { &[(ranked[1], 1)] };
+        assert_eq!(fetched(&mut repairer, 1, &own), at_once);
+        if is_late {
+            assert_eq!(
+                fetched(&mut repairer, 1 + AFTER_MS, &own),
+                [(ranked[1], 1)],
+                "the other one does not"
+            );
+        }
+    }
+}
+
+#[test]
 fn what_others_lose_is_noticed_by_what_they_say() {
     let ranked = ranked();
     for why in [Gone::Damaged, Gone::Dropped] {
@@ -165,8 +191,53 @@ fn copies_of_a_store_that_is_being_emptied_do_not_count_and_can_be_fetched() {
     let own = &all[&ranked[1]];
     let draining = NODES.map(|node| StoreNode { draining: node == ranked[0], ..store(node) });
     repairer.set_stores(&draining, 1);
-    assert_eq!(fetched(&mut repairer, 0, own), []);
-    assert_eq!(fetched(&mut repairer, AFTER_MS, own), [(ranked[0], 1)]);
+    assert_eq!(fetched(&mut repairer, 0, own), [(ranked[0], 1)], "it is known to go, so nobody waits for it");
+}
+
+#[test]
+fn an_operator_need_not_wait_until_what_is_away_may_be_back() {
+    let ranked = ranked();
+    let (mut repairer, all) = knowing(ranked[1], 2, [&[1], &[], &[], &[]]);
+    let own = &all[&ranked[1]];
+    assert_eq!(fetched(&mut repairer, 10, own), []);
+    repairer.hurry(20, own);
+    assert_eq!(fetched(&mut repairer, 20, own), [(ranked[0], 1)]);
+    // It is still for the first in rank to begin.
+    let (mut repairer, all) = knowing(ranked[2], 2, [&[1], &[], &[], &[]]);
+    repairer.hurry(0, &all[&ranked[2]]);
+    assert_eq!(fetched(&mut repairer, REPAIR_TAKEOVER_MS - 1, &all[&ranked[2]]), []);
+    assert_eq!(fetched(&mut repairer, REPAIR_TAKEOVER_MS, &all[&ranked[2]]), [(ranked[0], 1)]);
+}
+
+#[test]
+fn a_rebalancing_store_fetches_what_belongs_to_it_and_gives_what_stores_above_it_have() {
+    let ranked = ranked();
+    let given = |place: usize, of| {
+        let (mut repairer, all) = knowing(ranked[place], 2, of);
+        let own = &all[&ranked[place]];
+        repairer.set_rebalancing(true);
+        let surplus = repairer.surplus(own, 10).into_iter();
+        let pieces: Vec<u64> = surplus
+            .flat_map(|found| found.names().iter().collect::<Vec<_>>())
+            .map(|name| name.piece)
+            .collect();
+        (
+            pieces,
+            repairer.to_give(own).origins,
+            fetched(&mut repairer, 0, own).len(),
+            repairer.to_fetch(own).origins,
+        )
+    };
+    // The third and the fourth have two copies; the first two fetch them, and only then there is something to give.
+    let before: [&[u64]; 4] = [&[], &[], &[1, 2], &[1, 2]];
+    assert_eq!(given(0, before), (vec![], 0, 2, 2));
+    assert_eq!(given(1, before), (vec![], 0, 2, 2));
+    assert_eq!(given(2, before), (vec![], 2, 0, 0));
+    assert_eq!(given(3, before), (vec![], 2, 0, 0));
+    let half: [&[u64]; 4] = [&[1, 2], &[2], &[1, 2], &[1, 2]];
+    assert_eq!(given(2, half), (vec![2], 2, 0, 0));
+    assert_eq!(given(3, half), (vec![1, 2], 2, 0, 0));
+    assert_eq!(given(0, half), (vec![], 0, 0, 0), "the first ones never give");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use weir_segment::Unit;
+use weir_segment::{OriginName, RecordDigest, Unit};
 
 use crate::catalog::UnitOrigins;
 use crate::held::{Held, OriginKey};
@@ -18,6 +18,7 @@ pub(super) struct View<'a> {
     pub(super) mirrors: &'a BTreeMap<u64, Mirror>,
     pub(super) stores: &'a [StoreNode],
     pub(super) replication: usize,
+    pub(super) is_rebalancing: bool,
 }
 
 /// Whose business an origin is.
@@ -40,36 +41,86 @@ impl<'a> View<'a> {
         self.mirror(store).and_then(|mirror| mirror.catalog().unit(unit))
     }
 
+    fn holds(&self, store: u64, unit: &Unit) -> bool {
+        if store == self.own.node() {
+            return self.own.catalog().unit(unit).is_some();
+        }
+        self.mirror(store).is_some_and(|mirror| mirror.holds(unit))
+    }
+
+    /// The names of all that a store holds of a unit; `None` when it holds nothing, or when nobody knows them.
+    fn names_of(&self, store: u64, unit: &Unit) -> Option<&'a OriginSet> {
+        if let Some(held) = self.held_by(store, unit) {
+            return Some(held.names());
+        }
+        let told = self.mirror(store)?.sets().get(unit)?.whole()?;
+        self.own.catalog().unit(unit).map(UnitOrigins::names).filter(|own| told.whole.is(own))
+    }
+
     fn mirror(&self, store: u64) -> Option<&'a Mirror> {
         self.mirrors.get(&store).filter(|mirror| mirror.is_whole())
     }
 
-    /// Names of a unit of which a live store has a copy, we have none, and fewer than R stores have one that counts.
+    /// Names of a unit of which a live store has a copy, we have none, and fewer than R stores have one that counts, or
+    /// that are to move here.
     pub(super) fn lacking(&self, unit: &Unit) -> OriginSet {
-        let mut all = OriginSet::new();
-        // At place n those with more than n copies.
-        let mut copies: Vec<OriginSet> = Vec::new();
-        copies.resize_with(self.replication, OriginSet::new);
-        for store in self.stores {
-            let Some(names) = self.held_by(store.node, unit).map(UnitOrigins::names) else { continue };
-            all = all.union(names);
-            if store.draining {
-                continue;
-            }
-            for n in (1..copies.len()).rev() {
-                let more = copies[n - 1].intersection(names);
-                copies[n] = copies[n].union(&more);
-            }
-            if let Some(first) = copies.first_mut() {
-                *first = first.union(names);
-            }
-        }
-        let enough = copies.pop().unwrap_or_default();
-        let lacking = all.difference(&enough);
+        let held = |store: &StoreNode| self.held_by(store.node, unit).map(UnitOrigins::names);
+        let all = self.stores.iter().filter_map(held).fold(OriginSet::new(), |all, names| all.union(names));
+        let lacking = if self.is_to_move_here(unit) { all } else { all.difference(&self.enough(unit)) };
         match self.held_by(self.own.node(), unit) {
             Some(own) => lacking.difference(own.names()),
             None => lacking,
         }
+    }
+
+    /// Names of a unit of which R stores have a copy that counts, all being known by name.
+    pub(super) fn enough(&self, unit: &Unit) -> OriginSet {
+        let counting = self.stores.iter().filter(|store| !store.draining);
+        let held = counting.filter_map(|store| self.held_by(store.node, unit).map(UnitOrigins::names));
+        OriginSet::in_at_least(self.replication, held)
+    }
+
+    /// Whether everything of a unit is to lie here: among those that take something, or have some of it, this store is
+    /// one of the first R. Those must be the same as in [`View::surplus`], or what is let go of would come back.
+    pub(super) fn is_to_move_here(&self, unit: &Unit) -> bool {
+        if !self.is_rebalancing {
+            return false;
+        }
+        let is_full = |node: u64| self.stores.iter().any(|store| store.node == node && store.full);
+        let counts = |node: &u64| !is_full(*node) || self.holds(*node, unit);
+        let rank = placement::rank(unit, self.stores);
+        rank.into_iter().filter(counts).take(self.replication).any(|node| node == self.own.node())
+    }
+
+    /// Whether a copy of an origin lies at a live store that is being emptied: it is known to go.
+    pub(super) fn is_leaving(&self, unit: &Unit, name: OriginName) -> bool {
+        let has = |store: &StoreNode| {
+            self.held_by(store.node, unit).is_some_and(|held| held.names().contains(name))
+        };
+        self.stores.iter().any(|store| store.draining && has(store))
+    }
+
+    /// Whether a unit belongs to R other stores and not to this one.
+    pub(super) fn is_misplaced(&self, unit: &Unit) -> bool {
+        let own = self.own.node();
+        !placement::rank(unit, self.stores).into_iter().take(self.replication).any(|node| node == own)
+    }
+
+    /// What is here of a unit although R stores above this one in its rank have it, whole or damaged here; and those
+    /// stores.
+    pub(super) fn surplus(&self, unit: &Unit) -> Option<(OriginSet, Vec<u64>)> {
+        let own = self.own.node();
+        let above = placement::rank(unit, self.stores).into_iter().take_while(|node| *node != own);
+        let holders: Vec<(u64, &OriginSet)> =
+            above.filter_map(|node| Some((node, self.names_of(node, unit)?))).collect();
+        if holders.len() < self.replication {
+            return None;
+        }
+        let whole = self.held_by(own, unit).map(UnitOrigins::names).cloned().unwrap_or_default();
+        let here = self.own.damaged_of(unit).map_or(whole.clone(), |damaged| whole.union(damaged));
+        let enough = OriginSet::in_at_least(self.replication, holders.iter().map(|(_, names)| *names));
+        let names = here.intersection(&enough);
+        (!names.is_empty()).then(|| (names, holders.into_iter().map(|(node, _)| node).collect()))
     }
 
     /// Whether a unit has expired at this store or at one of those that it belongs to: they had it, and whoever still
@@ -95,6 +146,9 @@ impl<'a> View<'a> {
         if has(own) {
             return Turn::Never;
         }
+        if self.is_to_move_here(&key.unit) {
+            return Turn::Ours;
+        }
         let copies = self.stores.iter().filter(|store| !store.draining && has(store.node)).count();
         let needed = self.replication.saturating_sub(copies);
         if needed == 0 {
@@ -111,6 +165,15 @@ impl<'a> View<'a> {
         }
         let by = (position + 1 - needed) as u64;
         Turn::Behind { ahead: takers[..position].to_vec(), by }
+    }
+
+    /// The digest of an origin, as it is here, or else as another store has it.
+    pub(super) fn digest(&self, unit: &Unit, name: OriginName) -> Option<RecordDigest> {
+        let own = self.own.catalog().get(unit, name).map(|held| held.digest);
+        own.or_else(|| {
+            let key = OriginKey { unit: unit.clone(), name };
+            self.sources(&key).into_iter().next().map(|(_, held)| held.digest)
+        })
     }
 
     /// Live stores that hold an origin, this one left out, and how they hold it.

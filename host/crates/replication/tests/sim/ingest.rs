@@ -21,6 +21,8 @@ pub(crate) struct Ingest {
     pub(crate) log: BTreeMap<u64, Vec<Group>>,
     /// On disk: sealed origins.
     pub(crate) disk: BTreeMap<OriginKey, Held>,
+    /// The piece that left the log last: after a crash it may be in it again.
+    left: Option<(u64, Vec<Group>)>,
     next_piece: u64,
     pub(crate) epoch: u64,
     /// When it is up again.
@@ -36,6 +38,7 @@ impl Ingest {
         Ingest {
             log: BTreeMap::new(),
             disk: BTreeMap::new(),
+            left: None,
             next_piece: 0,
             epoch: rng.u64(..) & !1,
             down_until_ms: 0,
@@ -54,6 +57,7 @@ impl Ingest {
                 if !part.pieces.iter().any(|(known, _)| *known == epoch) {
                     part.pieces.push((epoch, piece));
                 }
+                part.times.push(TimeRange::new(group.low_ms, group.high_ms));
                 if group.unit.is_keyed() || group.name.is_of_repeats() {
                     part.contested.push(TimeRange::new(group.low_ms, group.high_ms));
                 }
@@ -91,6 +95,7 @@ pub(crate) fn tick(world: &mut World, id: u64) -> Result<(), String> {
     }
     // A piece leaves the log in the same moment in which its origins are announced.
     let Some((piece, groups)) = node.log.pop_first() else { return Ok(()) };
+    node.left = Some((piece, groups.clone()));
     let keys: Vec<OriginKey> = groups.iter().map(Held::key).collect();
     let mut done = node.ledger.sealed(piece, keys.clone());
     if world.shape.broken == Broken::AcknowledgesAtSealing {
@@ -149,6 +154,12 @@ fn restart(world: &mut World, id: u64) {
     let down_ms = if world.shape.is_rough { world.rng.u64(..4000) } else { world.rng.u64(..1000) };
     let rng = &mut world.rng;
     let Some(node) = world.ingest.get_mut(&id) else { return };
+    if let Some((piece, groups)) = node.left.take().filter(|_| rng.bool()) {
+        for held in &groups {
+            node.disk.remove(&held.key());
+        }
+        node.log.insert(piece, groups);
+    }
     node.down_until_ms = now_ms + down_ms;
     node.epoch = rng.u64(..) & !1;
     node.backlog = Holdings::new(id, Place::Backlog, rng.u64(..));

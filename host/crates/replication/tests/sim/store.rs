@@ -12,6 +12,8 @@ use super::net::Message;
 use super::{Broken, World};
 
 const ANSWER_MS: u64 = 1500;
+/// So soon that what a store tells by digest may still lie in a log, and late enough that most changes come in between.
+const QUIET_MS: u64 = 100;
 
 /// What a store waits for, and until when.
 type Open = BTreeMap<(u64, OriginKey), u64>;
@@ -24,6 +26,8 @@ pub(crate) struct Store {
     kept: BTreeMap<OriginKey, Held>,
     /// On disk: what was damaged.
     quarantine: BTreeSet<OriginKey>,
+    /// What is damaged and told nevertheless.
+    pub(crate) hidden: BTreeSet<OriginKey>,
     pub(crate) down_until_ms: u64,
     process: u64,
     pub(crate) holdings: Holdings,
@@ -42,9 +46,10 @@ impl Store {
             disk: BTreeMap::new(),
             kept: BTreeMap::new(),
             quarantine: BTreeSet::new(),
+            hidden: BTreeSet::new(),
             down_until_ms: 0,
             process: rng.u64(..),
-            holdings: Holdings::new(id, Place::Store, rng.u64(..)),
+            holdings: Holdings::new(id, Place::Store, rng.u64(..)).quiet_after(Some(QUIET_MS)),
             puller: Puller::new(id),
             mirrors: BTreeMap::new(),
             asked: BTreeMap::new(),
@@ -91,6 +96,7 @@ pub(crate) fn tick(world: &mut World, id: u64) {
     if world.shape.is_rough && world.asker.has_heard(id) && world.strikes(800) {
         return replace(world, id);
     }
+    let is_found = world.rng.bool();
     let (restarts, is_new_view) = (world.strikes(150), world.strikes(20));
     let loses = world.shape.is_rough && world.strikes(100);
     // A node that has just started has no view yet; the true one comes once the faults are over.
@@ -104,12 +110,20 @@ pub(crate) fn tick(world: &mut World, id: u64) {
         world.figures.restarts += 1;
         let down_ms = if is_rough { rng.u64(..5000) } else { rng.u64(..1000) };
         restart(store, rng, now_ms + down_ms);
+        if is_found {
+            store.holdings.found(now_ms);
+        }
         return;
     }
+    store.holdings.look(now_ms);
     if loses && let Some(key) = store.disk.keys().next().cloned() {
         store.disk.remove(&key);
         store.kept.remove(&key);
-        store.holdings.remove(&key.unit, key.name, Gone::Damaged);
+        if world.shape.broken == Broken::HidesDamage {
+            store.hidden.insert(key.clone());
+        } else {
+            store.holdings.remove(&key.unit, key.name, Gone::Damaged);
+        }
         store.puller.lost(&key, now_ms);
         store.quarantine.insert(key.clone());
         world.damaged.insert(key);

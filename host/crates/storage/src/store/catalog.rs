@@ -175,6 +175,25 @@ impl Catalog {
         doomed
     }
 
+    /// Takes segments of a unit out.
+    pub(crate) fn drop_segments(
+        &mut self,
+        unit: &Unit,
+        is_doomed: impl Fn(&Arc<StoredSegment>) -> bool,
+    ) -> Vec<Arc<StoredSegment>> {
+        let Some(segments) = self.units.get_mut(unit) else { return Vec::new() };
+        let doomed: Vec<_> = segments.extract_if(.., |segment| is_doomed(segment)).collect();
+        if segments.is_empty() {
+            self.units.remove(unit);
+        }
+        let dropped = |segment| {
+            StoredSegment::origins(segment).map(|(_, origin)| gone(segment, origin, GoneReason::Dropped))
+        };
+        let changes = doomed.iter().flat_map(|segment| dropped(&**segment)).collect();
+        self.tell(changes);
+        doomed
+    }
+
     fn tell(&mut self, changes: Vec<Change>) {
         for change in changes {
             for listener in &mut self.listeners {

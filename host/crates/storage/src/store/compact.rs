@@ -7,14 +7,15 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use weir_record::codec::encode_stream;
 use weir_record::limits::{
-    SEGMENT_STREAM_BYTES_MAX, SEGMENT_STREAMS_MAX, STORE_COPY_BLOCKS_MIN, STORE_SETTLED_AFTER_MS,
+    SEGMENT_STREAM_BYTES_MAX, SEGMENT_STREAMS_MAX, STORE_COMPACT_OVERLAP_MAX, STORE_COPY_BLOCKS_MIN,
+    STORE_SETTLED_AFTER_MS,
 };
 use weir_segment::{Concat, Footer, Grouping, Unit, WriterOptions};
 
 use crate::disk::is_full;
 use crate::segment_file::SegmentFile;
 use crate::store::merge::{MergeError, concat, merge};
-use crate::store::plan::{PlanRules, SegmentSize, plan_compaction, plan_settling};
+use crate::store::plan::{PlanRules, SegmentSize, overlap, plan_compaction, plan_settling};
 use crate::store::segment::{Served, StoredSegment};
 use crate::store::tmp::TmpFile;
 use crate::store::watermark::end_ms;
@@ -284,11 +285,13 @@ fn unreadable(path: &std::path::Path, why: String) -> StoreError {
     StoreError::io("cannot read back", path)(io::Error::other(why))
 }
 
-/// How many segments, from the first on, fit one with respect to payload and streams.
+/// How many segments, from the first on, fit one with respect to payload and streams, and to the memory for the blocks of
+/// sections that overlap: also when what comes of it is to be merged again.
 fn fitting(group: &[Arc<StoredSegment>], payload_bytes_max: u64) -> usize {
     let (mut payload_bytes, mut stream_bytes) = (0, 0);
     let mut streams = BTreeSet::new();
     let mut encoded = Vec::new();
+    let mut sections = Vec::new();
     let fits = |segment: &&Arc<StoredSegment>| {
         payload_bytes += segment.file.footer().payload_bytes();
         for stream in segment.file.streams() {
@@ -298,7 +301,13 @@ fn fitting(group: &[Arc<StoredSegment>], payload_bytes_max: u64) -> usize {
                 stream_bytes += encoded.len();
             }
         }
+        let footer = segment.file.footer();
+        sections.extend(footer.sections().iter().filter_map(|section| {
+            let blocks = footer.blocks().get(section.blocks.clone())?;
+            Some((blocks.first()?.low.to_u128(), blocks.last()?.high.to_u128()))
+        }));
         payload_bytes <= payload_bytes_max
+            && overlap(&sections) <= STORE_COMPACT_OVERLAP_MAX
             && streams.len() <= SEGMENT_STREAMS_MAX
             && stream_bytes <= SEGMENT_STREAM_BYTES_MAX
     };

@@ -23,7 +23,8 @@ pub struct Holding {
 }
 
 impl Holding {
-    pub(crate) fn of(segment: &StoredSegment, origin: &Origin) -> Holding {
+    /// An origin of a segment.
+    pub fn of(segment: &StoredSegment, origin: &Origin) -> Holding {
         let footer = segment.file.footer();
         let (low, high) = footer.id_range();
         let share = u128::from(footer.file_bytes()) * u128::from(origin.count);
@@ -39,6 +40,8 @@ pub enum GoneReason {
     Expired,
     /// Damage was found in it: another copy has to be fetched.
     Damaged,
+    /// Enough others hold it.
+    Dropped,
 }
 
 /// A change of what a store holds. Compaction is none: the same origins are held before and after.

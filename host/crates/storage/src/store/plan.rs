@@ -107,6 +107,22 @@ fn fitting(places: &[usize], sizes: &[SegmentSize], rules: &PlanRules) -> usize 
     places.iter().take(rules.inputs_max).take_while(fits).count()
 }
 
+/// How many of these ranges, both ends included, have one place in common at most.
+pub(crate) fn overlap(ranges: &[(u128, u128)]) -> usize {
+    let mut lows: Vec<u128> = ranges.iter().map(|range| range.0).collect();
+    let mut highs: Vec<u128> = ranges.iter().map(|range| range.1).collect();
+    lows.sort_unstable();
+    highs.sort_unstable();
+    let mut ended = 0;
+    let open = lows.iter().enumerate().map(|(begun, low)| {
+        while highs[ended] < *low {
+            ended += 1;
+        }
+        begun + 1 - ended
+    });
+    open.max().unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +133,19 @@ mod tests {
     }
 
     const RULES: PlanRules = PlanRules { target_bytes: 1000, origins_max: 100, inputs_min: 4, inputs_max: 6 };
+
+    #[test]
+    fn ranges_overlap_where_most_of_them_meet() {
+        for (ranges, expected) in [
+            (&[][..], 0),
+            (&[(3, 3)], 1),
+            (&[(0, 1), (2, 3), (4, 9)], 1),
+            (&[(0, 2), (2, 3), (3, 9)], 2),
+            (&[(5, 9), (0, 9), (6, 7), (8, 8)], 3),
+        ] {
+            assert_eq!(overlap(ranges), expected, "{ranges:?}");
+        }
+    }
 
     #[test]
     fn a_class_is_merged_when_it_is_large_enough() {

@@ -4,5 +4,6 @@ mod accept;
 mod compact;
 mod corpus;
 mod damage;
+mod drop;
 mod expire;
 mod open;

@@ -80,6 +80,7 @@ async fn records(
     let ask = QueryRequest {
         text: String::from_utf8_lossy(&asked.q).into_owned(),
         expr: asked.expr.clone(),
+        stages: Vec::new(),
         from,
         to,
         limit: None,

@@ -32,6 +32,7 @@ pub(super) async fn get(shared: Arc<Shared>, request: Request) -> Result<Respons
     let tail = TailRequest {
         text: String::from_utf8_lossy(&asked.q).into_owned(),
         expr: asked.expr,
+        stages: Vec::new(),
         resume: None,
         cancel: cancel.clone(),
     };

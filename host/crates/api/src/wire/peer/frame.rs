@@ -44,10 +44,12 @@ pub enum Kind {
     Position = 8,
     /// Records were left out of a tail.
     Gap = 9,
+    /// The state of an aggregate, as the aggregate writes it.
+    Partial = 10,
 }
 
 impl Kind {
-    const ALL: [Kind; 10] = [
+    const ALL: [Kind; 11] = [
         Kind::End,
         Kind::Error,
         Kind::Heartbeat,
@@ -58,6 +60,7 @@ impl Kind {
         Kind::Changes,
         Kind::Position,
         Kind::Gap,
+        Kind::Partial,
     ];
 
     fn of(byte: u8) -> Option<Kind> {

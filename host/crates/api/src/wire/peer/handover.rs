@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use weir_record::limits;
 use weir_replication::{OriginKey, Place, Position};
-use weir_segment::RecordDigest;
+use weir_segment::{RecordDigest, Unit};
 
-use super::text::{digest, hex64, place, shown};
+use super::search::SnapshotToken;
+use super::text::{all_shown, digest, hex64, place, shown, shown_or_null};
 
 /// `POST /api/v1/node/changes`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,28 @@ pub struct ChangesRequest {
     /// How long to wait for news, in milliseconds; at most [`limits::NODE_WAIT_MS_MAX`].
     #[serde(default)]
     pub wait_ms: u64,
+}
+
+/// `POST /api/v1/node/names`: the origins by name of units of a store that are told by digest. Answered as the feed is, in
+/// pages: whoever has read one goes on behind its last origin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamesRequest {
+    /// The units, at most [`limits::NODE_NAMES_UNITS_MAX`].
+    #[serde(with = "all_shown")]
+    pub units: Vec<Unit>,
+    /// The last origin that is known; `None` on the first page.
+    #[serde(with = "shown_or_null", default)]
+    pub after: Option<OriginKey>,
+    /// The snapshot that has them; what is held at this moment when there is none.
+    #[serde(default)]
+    pub snapshot: Option<SnapshotToken>,
+}
+
+impl NamesRequest {
+    /// Whether it asks for no more than one request may.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.units.len() <= limits::NODE_NAMES_UNITS_MAX
+    }
 }
 
 /// `GET /api/v1/node/origin?name=…&store=…&place=…`: a store takes an origin, which it claims when that waits for stores.

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::text::hex64;
+use crate::wire::WorkInfo;
 
 /// The protocol between nodes that this version speaks.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Who a node is and how it does. Unknown fields are left alone, so that an older node reads a newer one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,12 @@ pub struct NodeInfo {
     /// Whether its copies count no more, for it is about to leave.
     #[serde(default)]
     pub draining: bool,
+    /// Whether nothing lies on it that others may lack.
+    #[serde(default)]
+    pub empty: bool,
+    /// What it is moving.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub work: Vec<WorkInfo>,
     /// The number of copies that its configuration asks for. Nodes that differ in it must say so loudly.
     pub replication: u32,
     /// Its clock, in Unix milliseconds.

@@ -23,6 +23,8 @@ pub enum SearchPart {
     Hashes(HashedRows),
     /// Counts; they are added up.
     Counts(Counts),
+    /// The state of an aggregate; they are merged.
+    Partial(Bytes),
 }
 
 /// The error that an answer ends with.
@@ -71,6 +73,7 @@ impl Part for SearchPart {
                 rows.encode().map(|body| frame::encode(Kind::Hashes, &body)).collect()
             }
             SearchPart::Counts(counts) => Ok(vec![frame::encode(Kind::Counts, &counts.encode())?]),
+            SearchPart::Partial(partial) => Ok(vec![frame::encode(Kind::Partial, partial)?]),
         }
     }
 
@@ -79,6 +82,7 @@ impl Part for SearchPart {
             Kind::Rows => Ok(SearchPart::Rows(rows::decode(&frame.body, known)?)),
             Kind::Hashes => Ok(SearchPart::Hashes(HashedRows::decode(&frame.body)?)),
             Kind::Counts => Ok(SearchPart::Counts(Counts::decode(&frame.body)?)),
+            Kind::Partial => Ok(SearchPart::Partial(frame.body.clone())),
             kind => Err(PartError::Kind(kind)),
         }
     }

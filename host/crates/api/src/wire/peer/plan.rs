@@ -36,8 +36,8 @@ pub struct PlanAnswer {
     pub snapshot: SnapshotToken,
     /// The logs whose unsealed pieces the snapshot has: origins of these pieces are taken from nobody else.
     pub log: Vec<LogStart>,
-    /// Times of batches in the range in those pieces that may be repeats or are keyed, first and last millisecond:
-    /// there records are told apart by their hashes.
+    /// Times of the batches in the range in those pieces, first and last millisecond. Any of them may be repeats or
+    /// keyed, so there records are told apart by their hashes; and only there can origins of those pieces have records.
     pub contested: Vec<(u64, u64)>,
     /// The lowest id in log and backlog; `None` when both are empty.
     #[serde(with = "shown_or_null", default)]
@@ -99,6 +99,8 @@ mod tests {
             capacity_bytes: 3,
             full: true,
             draining: false,
+            empty: false,
+            work: Vec::new(),
             replication: 2,
             now_ms: 4,
         };

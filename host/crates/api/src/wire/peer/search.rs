@@ -5,7 +5,7 @@
 //! | field | size | meaning |
 //! |---|---|---|
 //! | magic | 4 | `WSRQ` |
-//! | version | u8 | 2 |
+//! | version | u8 | 3 |
 //! | token | 16 | the snapshot to read |
 //! | syntax | u8 | how the query is written: 0 the language of weir, 1 one regular expression |
 //! | query | text | at most 16 KiB |
@@ -14,10 +14,11 @@
 //! | order | u8 | 0 oldest first, 1 newest first |
 //! | time | v | how long anybody waits for the answer, in ms; 0 for ever |
 //! | damage | u8 | what a segment has lost: 0 is passed over and told, 1 ends the answer with an error |
-//! | mode | u8 | 0 rows, 1 suspects, 3 histogram, 4 neighbours |
+//! | mode | u8 | 0 rows, 1 suspects, 3 histogram, 4 neighbours, 5 suspects as rows, 6 sum |
 //! | histogram | v three times | only then: start of the first bucket, length of a bucket (both in ms), number of buckets |
-//! | known | … | only then: see [`hashes`](super::hashes); what is not counted |
+//! | known | … | for histogram and sum: see [`hashes`](super::hashes); what is not counted |
 //! | neighbours | … | only then: see [`around`](super::around); the query is not looked at |
+//! | stages | v, … | how many; each with its name as text, SHA-256 of its component (32), parameters in JSON as text |
 //! | log | u8 | 1: read the pieces of the log that the snapshot has, too |
 //! | units | … | [`UnitOrigins`] |
 //!
@@ -33,7 +34,7 @@ use super::around;
 use super::hashes::HashedRows;
 
 const MAGIC: [u8; 4] = *b"WSRQ";
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// Longest text of a unit: four numbers of 64 bits and a class, with room.
 const UNIT_TEXT_BYTES_MAX: usize = 256;
 
@@ -65,6 +66,8 @@ pub struct SearchRequest {
     pub whole: bool,
     /// What to answer.
     pub mode: SearchMode,
+    /// What matching records go through before, in this order.
+    pub stages: Vec<StageSpec>,
     /// Whether to read the pieces of the log that the snapshot has, too.
     pub log: bool,
     /// The units to read, and which of their origins. What is not named is not read.
@@ -81,6 +84,17 @@ pub enum Syntax {
     Regex,
 }
 
+/// A stage of a query: which component, and with what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageSpec {
+    /// The name of the filter where the question was asked.
+    pub name: String,
+    /// SHA-256 of its component.
+    pub sha256: [u8; 32],
+    /// A JSON object, at most [`limits::FILTER_PARAMS_BYTES_MAX`].
+    pub params: String,
+}
+
 /// What to answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SearchMode {
@@ -95,6 +109,10 @@ pub enum SearchMode {
     /// The records around others, as rows in no order, some more than once. Neither query, range, limit nor order
     /// are looked at.
     Around(Around),
+    /// The records of which [`SearchMode::Suspects`] tells the hashes.
+    SuspectRows,
+    /// What the last stage, an aggregate, makes of all but what is flagged and what is known.
+    Sum(HashedRows),
 }
 
 /// Equal buckets of time.
@@ -180,6 +198,17 @@ impl SearchRequest {
                 out.push(4);
                 around::put(&mut out, around);
             }
+            SearchMode::SuspectRows => out.push(5),
+            SearchMode::Sum(known) => {
+                out.push(6);
+                known.put(&mut out);
+            }
+        }
+        put_varint(&mut out, self.stages.len() as u64);
+        for StageSpec { name, sha256, params } in &self.stages {
+            put_text(&mut out, name);
+            out.extend_from_slice(sha256);
+            put_text(&mut out, params);
         }
         out.push(u8::from(self.log));
         put_units(&mut out, &self.units);
@@ -221,13 +250,39 @@ impl SearchRequest {
                 SearchMode::Histogram(buckets, HashedRows::read(&mut reader, limits::NODE_KNOWN_MAX)?)
             }
             [4] => SearchMode::Around(around::read(&mut reader)?),
+            [5] => SearchMode::SuspectRows,
+            [6] => SearchMode::Sum(HashedRows::read(&mut reader, limits::NODE_KNOWN_MAX)?),
             _ => return Err(SearchCodecError::Value("mode")),
         };
+        let stages = (0..reader.bounded("stages", limits::QUERY_STAGES_MAX)?)
+            .map(|_| read_stage(&mut reader))
+            .collect::<Result<_, _>>()?;
         let log = flag(&mut reader, "log")?;
         let units = read_units(&mut reader)?;
         reader.finish()?;
-        Ok(SearchRequest { token, syntax, query, from, to, limit, order, time_ms, whole, mode, log, units })
+        Ok(SearchRequest {
+            token,
+            syntax,
+            query,
+            from,
+            to,
+            limit,
+            order,
+            time_ms,
+            whole,
+            mode,
+            stages,
+            log,
+            units,
+        })
     }
+}
+
+fn read_stage(reader: &mut Reader<'_>) -> Result<StageSpec, SearchCodecError> {
+    let name = text(reader, "stage", limits::NAME_BYTES_MAX)?.to_owned();
+    let sha256 = reader.array("digest")?;
+    let params = text(reader, "parameters", limits::FILTER_PARAMS_BYTES_MAX)?.to_owned();
+    Ok(StageSpec { name, sha256, params })
 }
 
 fn flag(reader: &mut Reader<'_>, what: &'static str) -> Result<bool, SearchCodecError> {
@@ -330,140 +385,4 @@ pub(super) fn text<'a>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::peer::arbitrary::units;
-    use proptest::prelude::*;
-    use std::sync::Arc;
-    use weir_query::Anchor;
-    use weir_record::Stream;
-
-    fn arounds() -> impl Strategy<Value = Around> {
-        let anchor = (any::<u128>(), 0..3_u8).prop_map(|(id, host)| {
-            let stream = Stream::new("t", [("host", host.to_string())]).unwrap();
-            Anchor { id: RecordId::from_u128(id), stream: Arc::new(stream) }
-        });
-        let anchors = prop::collection::vec(anchor, 0..6);
-        (0..=limits::QUERY_CONTEXT_RECORDS_MAX, 0..=limits::QUERY_CONTEXT_RECORDS_MAX, any::<u64>(), anchors)
-            .prop_map(|(before, after, reach_ms, anchors)| Around { before, after, reach_ms, anchors })
-    }
-
-    fn requests() -> impl Strategy<Value = SearchRequest> {
-        let buckets = (any::<u64>(), 1..u64::MAX, 1..=limits::NODE_BUCKETS_MAX as u32)
-            .prop_map(|(from_ms, width_ms, count)| Buckets { from_ms, width_ms, count });
-        let known = prop::collection::vec((any::<u128>(), 0..5_u8), 0..5).prop_map(|records| {
-            let mut known = HashedRows::new();
-            for (id, level) in records {
-                known.push(RecordId::from_u128(id), level, [level; 16]);
-            }
-            known
-        });
-        let mode = prop_oneof![
-            Just(SearchMode::Rows),
-            Just(SearchMode::Suspects),
-            (buckets, known).prop_map(|(buckets, known)| SearchMode::Histogram(buckets, known)),
-            arounds().prop_map(SearchMode::Around),
-        ];
-        let bits = (any::<u128>(), any::<[bool; 4]>());
-        let some = || prop::option::of(1..u64::MAX);
-        let range = (any::<u128>(), any::<u128>(), some(), some());
-        (bits, ".{0,40}", range, mode, units()).prop_map(|(bits, query, range, mode, units)| {
-            let ((token, bits), (from, to, limit, time_ms)) = (bits, range);
-            SearchRequest {
-                token: SnapshotToken(token),
-                syntax: if bits[0] { Syntax::Regex } else { Syntax::Weir },
-                query,
-                from: RecordId::from_u128(from),
-                to: RecordId::from_u128(to),
-                limit,
-                order: if bits[1] { Order::Desc } else { Order::Asc },
-                time_ms,
-                whole: bits[2],
-                mode,
-                log: bits[3],
-                units,
-            }
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn a_search_survives_the_way_over_the_wire(request in requests()) {
-            prop_assert_eq!(SearchRequest::decode(&request.encode()), Ok(request));
-        }
-
-        #[test]
-        fn every_cut_is_an_error_and_no_flipped_bit_panics(
-            request in requests(), at in any::<prop::sample::Index>(), bit in 0..8, more in any::<u8>(),
-        ) {
-            let mut bytes = request.encode();
-            for cut in 0..bytes.len() {
-                prop_assert!(SearchRequest::decode(&bytes[..cut]).is_err());
-            }
-            let at = at.index(bytes.len());
-            bytes[at] ^= 1_u8 << bit;
-            let _ = SearchRequest::decode(&bytes);
-            bytes[at] ^= 1_u8 << bit;
-            bytes.push(more);
-            prop_assert_eq!(SearchRequest::decode(&bytes), Err(CodecError::Trailing(1).into()));
-        }
-    }
-
-    #[test]
-    fn the_bytes_are_those_of_the_document() {
-        let unit = Unit::new(3_600_000, 3_600_000, "d", 0, 1).unwrap();
-        let name = OriginName { node: 1, epoch: 2, piece: 300 };
-        let mut known = HashedRows::new();
-        known.push(RecordId::from_u128(1), 4, [b'h'; 16]);
-        let request = SearchRequest {
-            token: SnapshotToken(9),
-            syntax: Syntax::Regex,
-            query: "a+".into(),
-            from: RecordId::MIN,
-            to: RecordId::MAX,
-            limit: None,
-            order: Order::Desc,
-            time_ms: Some(8),
-            whole: true,
-            mode: SearchMode::Histogram(Buckets { from_ms: 5, width_ms: 6, count: 7 }, known),
-            log: true,
-            units: vec![UnitOrigins {
-                unit,
-                origins: Origins::Only(vec![name, OriginName { piece: 4, ..name }]),
-            }],
-        };
-        let mut expected = b"WSRQ\x02\x09".to_vec();
-        expected.extend_from_slice(&[0; 15]);
-        expected.extend_from_slice(b"\x01\x02a+");
-        expected.extend_from_slice(&[0; 16]);
-        expected.extend_from_slice(&[0xff; 16]);
-        expected.extend_from_slice(b"\0\x01\x08\x01\x03\x05\x06\x07\x01");
-        expected.extend_from_slice(&1_u128.to_be_bytes());
-        expected.extend_from_slice(b"\x04hhhhhhhhhhhhhhhh\x01");
-        expected.extend_from_slice(b"\x01\x173600000.3600000.d.p0of1\x02\x01");
-        expected.extend_from_slice(b"\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x02\xac\x02\x04");
-        assert_eq!(request.encode(), expected);
-    }
-
-    #[test]
-    fn absurd_numbers_are_refused_before_memory_is_taken() {
-        let mut body = Vec::new();
-        put_varint(&mut body, u64::MAX);
-        let units = |body: &[u8]| read_units(&mut Reader::new(body));
-        assert!(matches!(units(&body), Err(SearchCodecError::Codec(CodecError::TooMany { .. }))));
-        let mut body = Vec::new();
-        put_varint(&mut body, 1);
-        put_text(&mut body, "0.1.d.p0of1");
-        body.push(2);
-        put_varint(&mut body, 2);
-        for _ in 0..2 {
-            body.extend_from_slice(&[0; 16]);
-            put_varint(&mut body, limits::NODE_SEARCH_ORIGINS_MAX as u64 / 2 + 1);
-            body.resize(body.len() + limits::NODE_SEARCH_ORIGINS_MAX / 2 + 1, 0);
-        }
-        let error = units(&body).unwrap_err();
-        assert!(matches!(error, SearchCodecError::Codec(CodecError::TooMany { .. })), "{error}");
-        assert_eq!(SearchRequest::decode(b"{}"), Err(SearchCodecError::Magic));
-        assert_eq!(SearchRequest::decode(b"WSRQ\x03"), Err(SearchCodecError::Version(3)));
-    }
-}
+mod tests;

@@ -156,6 +156,8 @@ async fn bodies_have_bounds() {
     for (path, body, status, code) in [
         ("confirm", many.as_str(), 413, "too_many_origins"),
         ("confirm", "[]", 400, "bad_json"),
+        ("holds", many.as_str(), 413, "too_many_origins"),
+        ("job", r#"{"job":"dance"}"#, 400, "bad_json"),
         ("plan", "{}", 400, "bad_json"),
         ("changes?wait=1", "{}", 400, "unknown_parameter"),
         ("search", "{}", 400, "bad_search"),

@@ -5,14 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::timeout;
 use weir_api::backend::peer::{
-    Buckets, ChangesRequest, ConfirmRequest, Confirmation, Confirmed, FailedRequest, Gap, HashedRows, Kept,
-    OriginRequest, Origins, PlanRequest, Role, SearchMode, SearchPart, SearchRequest, SnapshotToken, Syntax,
-    TailEvent, TailRequest, UnitOrigins,
+    Buckets, ChangesRequest, ConfirmRequest, Confirmation, Confirmed, CountedOn, FailedRequest, Gap,
+    HashedRows, HoldsRequest, Job, Kept, NamesRequest, OriginRequest, Origins, PlanRequest, Role, SearchMode,
+    SearchPart, SearchRequest, SnapshotToken, Syntax, TailEvent, TailRequest, UnitOrigins,
 };
 use weir_api::client::{ClientError, PeerClient, SearchBody};
 use weir_query::Order;
-use weir_record::RecordId;
-use weir_segment::RecordDigest;
+use weir_record::{RecordId, limits};
+use weir_segment::{RecordDigest, Unit};
 
 use weir_replication::{Place, Position};
 
@@ -35,6 +35,7 @@ pub(super) fn search(mode: SearchMode) -> SearchRequest {
         time_ms: Some(1000),
         whole: true,
         mode,
+        stages: Vec::new(),
         log: true,
         units: vec![UnitOrigins { unit: origin().unit, origins }],
     }
@@ -83,6 +84,13 @@ async fn short_questions_are_answered() {
     let noted = peer.asked.lock().failed.remove(0);
     assert_eq!((noted.origin, noted.store, noted.why.len()), (origin(), 1, 4096));
 
+    let counted_on = CountedOn { origin: origin(), digest: RecordDigest([7; 16]) };
+    let request = HoldsRequest { store: 1, origins: vec![counted_on; 3] };
+    assert_eq!(client.holds(&request).await.unwrap(), [true, false, true]);
+    assert_eq!(peer.asked.lock().holds, [request]);
+    client.job(Job::CancelDrain).await.unwrap();
+    assert_eq!(peer.asked.lock().jobs, [Job::CancelDrain]);
+
     client.release(SnapshotToken(9)).await.unwrap();
     assert_eq!(peer.asked.lock().released, [SnapshotToken(9)]);
 }
@@ -108,6 +116,23 @@ async fn a_plan_comes_with_all_its_changes() {
     let error =
         client.plan(&PlanRequest { to: RecordId::MIN, from: RecordId::MAX, ..request }).await.unwrap_err();
     assert_eq!(error.code(), Some("bad_range"));
+}
+
+#[tokio::test]
+async fn names_of_origins_are_asked_for_by_unit_and_not_for_too_many_at_once() {
+    let (_server, peer, client) = run_peer();
+    *peer.changes.lock() = Bytes::from_static(b"names");
+    let unit = |hour: u64| Unit::new(hour * 1000, 1000, "a", 0, 1).unwrap();
+    let request = NamesRequest { units: vec![unit(1), unit(2)], after: None, snapshot: None };
+    let next =
+        NamesRequest { after: Some(claim().origin), snapshot: Some(SnapshotToken(7)), ..request.clone() };
+    for request in [&request, &next] {
+        assert_eq!(client.names(request).await.unwrap(), "names");
+    }
+    assert_eq!(peer.asked.lock().names, [request.clone(), next]);
+    let units = (0..=limits::NODE_NAMES_UNITS_MAX as u64).map(unit).collect();
+    let error = client.names(&NamesRequest { units, ..request }).await.unwrap_err();
+    assert_eq!(error.code(), Some("too_many_units"));
 }
 
 #[tokio::test]
@@ -139,18 +164,25 @@ async fn a_search_answers_in_the_mode_that_was_asked_for() {
     let buckets = Buckets { from_ms: 1, width_ms: 2, count: 3 };
     let mut known = HashedRows::new();
     known.push(RecordId::MIN, 1, [3; 16]);
-    for mode in [SearchMode::Rows, SearchMode::Suspects, SearchMode::Histogram(buckets, known)] {
+    for mode in [
+        SearchMode::Rows,
+        SearchMode::Suspects,
+        SearchMode::Histogram(buckets, known.clone()),
+        SearchMode::SuspectRows,
+        SearchMode::Sum(known),
+    ] {
         let request = search(mode.clone());
         let mut body = client.search(&request).await.unwrap();
         assert!(body.end().is_err(), "not known before the end");
         let parts = all_parts(&mut body).await;
         match (mode, &parts[0]) {
-            (SearchMode::Rows, SearchPart::Rows(rows)) => {
+            (SearchMode::Rows | SearchMode::SuspectRows, SearchPart::Rows(rows)) => {
                 assert_eq!((parts.len(), rows), (2, &some_rows()));
             }
             (SearchMode::Suspects, SearchPart::Hashes(rows)) => {
                 assert_eq!(rows.iter().next(), Some((RecordId::MAX, 4, [7; 16])));
             }
+            (SearchMode::Sum(_), SearchPart::Partial(partial)) => assert_eq!(**partial, [5; 300]),
             (_, SearchPart::Counts(counts)) => assert_eq!(counts.buckets, [[9; 5]; 3]),
             other => panic!("{other:?}"),
         }

@@ -12,9 +12,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use weir_api::backend::StreamInfo;
 use weir_api::backend::peer::{
-    ChangesRequest, ConfirmRequest, Confirmed, Counts, FailedRequest, Gap, HashedRows, LogStart, NodeInfo,
-    OriginFile, OriginRequest, PROTOCOL, PeerBackend, PlanAnswer, PlanRequest, Role, SearchAnswer, SearchEnd,
-    SearchMode, SearchPart, SearchRequest, SnapshotToken, TailAnswer, TailEvent, TailRequest,
+    ChangesRequest, ConfirmRequest, Confirmed, Counts, FailedRequest, Gap, HashedRows, HoldsRequest, Job,
+    LogStart, NamesRequest, NodeInfo, OriginFile, OriginRequest, PROTOCOL, PeerBackend, PlanAnswer,
+    PlanRequest, Role, SearchAnswer, SearchEnd, SearchMode, SearchPart, SearchRequest, SnapshotToken,
+    TailAnswer, TailEvent, TailRequest,
 };
 use weir_api::backend::{ApiError, ErrorKind};
 use weir_api::{ClusterKey, Signer, Stamp};
@@ -64,9 +65,12 @@ pub(crate) struct PeerNode {
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
     pub(crate) changes: Vec<ChangesRequest>,
+    pub(crate) names: Vec<NamesRequest>,
     pub(crate) origins: Vec<OriginRequest>,
     pub(crate) confirms: Vec<ConfirmRequest>,
     pub(crate) failed: Vec<FailedRequest>,
+    pub(crate) holds: Vec<HoldsRequest>,
+    pub(crate) jobs: Vec<Job>,
     pub(crate) plans: Vec<PlanRequest>,
     pub(crate) searches: Vec<SearchRequest>,
     pub(crate) released: Vec<SnapshotToken>,
@@ -167,7 +171,7 @@ impl PeerNode {
 
 fn parts_of(mode: &SearchMode) -> Vec<SearchPart> {
     match mode {
-        SearchMode::Rows | SearchMode::Around(_) => {
+        SearchMode::Rows | SearchMode::SuspectRows | SearchMode::Around(_) => {
             vec![SearchPart::Rows(some_rows()), SearchPart::Rows(some_rows())]
         }
         SearchMode::Suspects => {
@@ -175,6 +179,7 @@ fn parts_of(mode: &SearchMode) -> Vec<SearchPart> {
             rows.push(RecordId::MAX, 4, [7; 16]);
             vec![SearchPart::Hashes(rows)]
         }
+        SearchMode::Sum(_) => vec![SearchPart::Partial(vec![5; 300].into())],
         SearchMode::Histogram(buckets, _) => {
             vec![SearchPart::Counts(Counts { buckets: vec![[9; 5]; buckets.count as usize] })]
         }
@@ -201,6 +206,8 @@ impl PeerBackend for PeerNode {
             capacity_bytes: 1 << 40,
             full: false,
             draining: true,
+            empty: false,
+            work: Vec::new(),
             replication: 2,
             now_ms: self.now_ms(),
         }
@@ -221,6 +228,12 @@ impl PeerBackend for PeerNode {
             let _ = timeout(wait, news).await;
             Ok(self.changes.lock().clone())
         })
+    }
+
+    fn names(&self, request: NamesRequest) -> BoxFuture<'_, Result<Bytes, ApiError>> {
+        self.asked.lock().names.push(request);
+        let names = self.changes.lock().clone();
+        Box::pin(async move { Ok(names) })
     }
 
     fn origin(&self, request: OriginRequest) -> BoxFuture<'_, Result<OriginFile, ApiError>> {
@@ -260,6 +273,17 @@ impl PeerBackend for PeerNode {
         let outcomes = all.into_iter().cycle().take(request.origins.len()).collect();
         self.asked.lock().confirms.push(request);
         Box::pin(async move { Ok(outcomes) })
+    }
+
+    fn holds(&self, request: HoldsRequest) -> BoxFuture<'_, Result<Vec<bool>, ApiError>> {
+        let holds = [true, false].into_iter().cycle().take(request.origins.len()).collect();
+        self.asked.lock().holds.push(request);
+        Box::pin(async move { Ok(holds) })
+    }
+
+    fn job(&self, job: Job) -> BoxFuture<'_, Result<(), ApiError>> {
+        self.asked.lock().jobs.push(job);
+        Box::pin(async { Ok(()) })
     }
 
     fn failed(&self, request: FailedRequest) -> BoxFuture<'_, Result<(), ApiError>> {

@@ -109,6 +109,10 @@ fn wrong_types_and_values_say_what_was_expected_and_what_came() {
             "1:19: oklog.consumers: expected false, got true: a node with the role store takes the records itself",
         ),
         (
+            "node.roles = [\"store\"]\ncluster.peers = [\"http://a\"]\noklog.ingesters = [\"http://old\"]",
+            "3:20: oklog.ingesters: expected nothing, got an ingester: a node without the role ingest has no log to put its segments into",
+        ),
+        (
             "node.roles = [\"store\"]\ncluster.peers = [\"http://a\"]\noklog.consumers = true",
             "3:19: oklog.consumers: expected false, got true: a node without the role ingest has nothing to hand out",
         ),
@@ -127,11 +131,11 @@ fn a_source_that_cannot_be_says_so_at_the_word() {
     let cases: &[(&str, &str)] = &[
         (
             "plugin = \"fiel-source\"",
-            "2:10: sources.a.plugin: expected one of file-source, stdin-source, got \"fiel-source\"; did you mean `file-source`?",
+            "2:10: sources.a.plugin: expected one of amqp-source, file-source, stdin-source, got \"fiel-source\"; did you mean `file-source`?",
         ),
         (
             "plugin = \"kafka\"",
-            "2:10: sources.a.plugin: expected one of file-source, stdin-source, got \"kafka\"; a plugin of your own needs a table [plugins.kafka] with its path",
+            "2:10: sources.a.plugin: expected one of amqp-source, file-source, stdin-source, got \"kafka\"; a plugin of your own needs a table [plugins.kafka] with its path",
         ),
         (
             "plugin = \"file-source\"\ntopic = \"a\\nb\"",
@@ -250,13 +254,15 @@ fn what_is_not_acted_on_yet_is_said_and_the_node_starts() {
     let digest = "ab".repeat(32);
     check(
         &format!("policy.filters = [\"sha256:{digest}\"]"),
-        &["weir.toml:1:8: policy.filters: this version has no query filters yet"],
+        &[
+            "weir.toml:1:8: policy.filters: for other nodes this version runs what it has embedded or configured itself, if it is the same file",
+        ],
     );
     // What stands inside is checked all the same.
     check(
         "policy.filters = [\"x\"]",
         &[
-            "weir.toml:1:8: policy.filters: this version has no query filters yet",
+            "weir.toml:1:8: policy.filters: for other nodes this version runs what it has embedded or configured itself, if it is the same file",
             "weir.toml:1:19: policy.filters[0]: expected a SHA-256 of 64 hex digits, got \"x\"",
         ],
     );
@@ -386,9 +392,8 @@ fn columns_count_characters() {
 #[test]
 fn secrets_are_not_quoted_and_have_one_place() {
     check(
-        "[sources.a]\nplugin = \"file-source\"\ngrants.amqp.main = { uri = 7, queue = \"q\" }\ngrants.amqp.other = { uri = \"amqp://h\", uri_file = \"/run/uri\" }",
+        "[sources.a]\nplugin = \"file-source\"\ngrants.amqp.main = { uri = 7, queue = \"q\" }\ngrants.amqp.other = { uri = \"amqp://h\", uri_file = \"/run/uri\", queue = \"q\" }",
         &[
-            "weir.toml:3:8: sources.a.grants.amqp: this version has no AMQP capability yet",
             "weir.toml:3:28: sources.a.grants.amqp.main.uri: expected a URI such as amqp://user:password@host/vhost, got 7 (an integer)",
             "weir.toml:4:41: sources.a.grants.amqp.other.uri: expected either uri or uri_file, got both",
         ],

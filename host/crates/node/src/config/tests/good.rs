@@ -15,8 +15,6 @@ fn the_configuration_of_the_contract_has_no_error() {
             (Gravity::Refused, "tls"),
             (Gravity::Refused, "auth"),
             (Gravity::NotYet, "policy.filters"),
-            (Gravity::Refused, "sources.orders.plugin"),
-            (Gravity::Refused, "sources.orders.grants.amqp"),
         ]
     );
     assert!(loaded.config.is_none());
@@ -49,7 +47,9 @@ fn an_empty_file_and_no_file_are_the_documented_defaults() {
         defaults.retention,
         Retention { age_ms: Some(7 * 86_400_000), bytes: None, rules: Vec::new() }
     );
-    assert!(!defaults.oklog_consumers);
+    assert!(!defaults.oklog_consumers && defaults.oklog_ingesters.is_empty());
+    let consuming = config("oklog.ingesters = [\"http://a:7650\", \"http://b\", \"http://a:7650\"]");
+    assert_eq!(consuming.oklog_ingesters, ["http://a:7650", "http://b"]);
     assert!(config("node.roles = [\"ingest\"]\noklog.consumers = true").oklog_consumers);
     assert_eq!((defaults.forward_to.len(), defaults.sources.len(), defaults.plugins.len()), (0, 0, 0));
 }
@@ -79,6 +79,8 @@ fn a_node_with_gossip_needs_no_peers_and_may_have_some() {
         gossip: Some(gossip),
         replication: 2,
         repair_after_ms: 300_000,
+        quiet_after_ms: 3_600_000,
+        repair_bytes_per_s: None,
         zone: None,
         key_file: None,
     };
@@ -110,6 +112,8 @@ fn a_node_among_others_is_resolved_whole() {
             gossip: None,
             replication: 2,
             repair_after_ms: 300_000,
+            quiet_after_ms: 3_600_000,
+            repair_bytes_per_s: None,
             zone: Some("rack-1".into()),
             key_file
         }

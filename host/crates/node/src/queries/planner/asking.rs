@@ -72,6 +72,7 @@ impl Planner {
         }
         // A node of which one half is silent counts as silent.
         all.retain(|asked| !silent.contains(&asked.node));
+        self.settle(&mut all);
         let mut knowledge = self.knowledge.lock();
         let own_url = self.peers.own_url();
         let holders = self.peers.others().into_iter().filter(|peer| peer.may_hold());
@@ -105,7 +106,7 @@ impl Planner {
             let (pinned, changes) = self.holder.plan(place, following.position());
             let has_more = changes.has_more();
             match following.apply(changes) {
-                Ok(applied) => self.learn(self.own, place, &applied),
+                Ok(applied) => self.learn(following, &applied),
                 Err(error) => {
                     tracing::error!(%error, "what this node holds contradicts itself: report this");
                     *following = Mirror::new(self.own, place);
@@ -121,7 +122,7 @@ impl Planner {
         let unconsumed_ms = pinned.oldest_unconsumed().map(RecordId::time_ms);
         let floor_ms = asked_ms.saturating_sub(self.retention_ms);
         let log = (place == Place::Backlog)
-            .then(|| LogPart { pieces: pinned.log_starts.clone(), contested: pinned.contested(range.times) });
+            .then(|| log_part(pinned.log_starts.clone(), pinned.contested(range.times)));
         Asked {
             id: id(self.own, place, is_ingest),
             node: self.own,
@@ -167,7 +168,7 @@ impl Planner {
             let changes = Changes::decode(&answer.changes).map_err(|error| error.to_string())?;
             let has_more = changes.has_more();
             match following.apply(changes) {
-                Ok(applied) => self.learn(info.node, place, &applied),
+                Ok(applied) => self.learn(following, &applied),
                 Err(error) => {
                     tracing::debug!(%error, url = peer.url, "a peer's holdings do not follow; listing them anew");
                     *mirror = None;
@@ -188,7 +189,7 @@ impl Planner {
                 node: info.node,
                 address: peer.url.clone(),
                 mirror,
-                log: (place == Place::Backlog).then_some(LogPart { pieces, contested }),
+                log: (place == Place::Backlog).then(|| log_part(pieces, contested)),
                 contact: contact(&info, asked_ms, oldest, self.retention_ms),
                 ids: low.zip(high),
                 reach: Reach::Peer { peer: Arc::clone(peer), token: snapshot },
@@ -205,7 +206,7 @@ impl Planner {
             let changes = Changes::decode(&bytes).map_err(|error| error.to_string())?;
             let has_more = changes.has_more();
             let applied = mirror.apply(changes).map_err(|error| error.to_string())?;
-            self.learn(mirror.node(), mirror.place(), &applied);
+            self.learn(mirror, &applied);
             if !has_more {
                 return Ok(());
             }
@@ -214,11 +215,16 @@ impl Planner {
 }
 
 /// What a node answers, if it does in time; else it is known to be silent, so that the next plan does not wait for it.
-async fn in_time<T>(peer: &Peer, asking: impl Future<Output = T>) -> Result<T, String> {
+pub(super) async fn in_time<T>(peer: &Peer, asking: impl Future<Output = T>) -> Result<T, String> {
     timeout(Duration::from_millis(PLAN_TIMEOUT_MS), asking).await.map_err(|_| {
         peer.is_silent();
         "no answer in time".to_owned()
     })
+}
+
+/// Any batch of a log may be a repeat or keyed.
+fn log_part(pieces: Vec<(u64, u64)>, times: Vec<TimeRange>) -> LogPart {
+    LogPart { pieces, contested: times.clone(), times }
 }
 
 /// A node with both places is two readers in a plan; the store of one with an ingest role goes by another number.

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use weir_api::backend::peer::Role;
 use weir_record::RecordId;
-use weir_replication::{Catalog, Mirror, Place, TimeRange};
+use weir_replication::{Mirror, Place, TimeRange};
 
 use super::{Planner, Range, Reach};
 
@@ -17,10 +17,14 @@ pub(crate) struct Extent {
 }
 
 impl Extent {
-    /// What a catalog has of a range.
-    fn of(catalog: &Catalog, range: TimeRange) -> Extent {
+    /// What a node has of a range; of units that are known by digest, all.
+    fn of(mirror: &Mirror, range: TimeRange) -> Extent {
         let mut extent = Extent::default();
-        for (unit, origins) in catalog.units_in(range) {
+        for (_, told) in mirror.sets().units_in(range).filter(|(_, told)| told.quiet().times.meets(range)) {
+            extent.segments += told.origins();
+            extent.bytes += told.quiet().bytes;
+        }
+        for (unit, origins) in mirror.catalog().units_in(range) {
             for held in origins.iter(unit).filter(|held| held.range().meets(range)) {
                 extent.segments += 1;
                 extent.bytes += held.bytes;
@@ -49,7 +53,7 @@ impl Planner {
             for place in [Place::Backlog, Place::Store] {
                 let mirror = self.mirror(&peer.url, place);
                 let mirror = mirror.lock().await;
-                let known = mirror.as_ref().map(Mirror::catalog).map(|catalog| Extent::of(catalog, range));
+                let known = mirror.as_ref().map(|mirror| Extent::of(mirror, range));
                 extent = extent.and(known.unwrap_or_default());
             }
             extents.push(extent);

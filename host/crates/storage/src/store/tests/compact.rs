@@ -1,5 +1,7 @@
 use std::cell::Cell;
 
+use weir_record::limits::STORE_COMPACT_OVERLAP_MAX;
+
 use super::corpus::*;
 use crate::disk::sim::{Faults, SimDisk};
 use crate::store::{CompactBudget, CompactWork, Compaction, Expected, Merged, Store, StoreOptions};
@@ -218,6 +220,28 @@ fn large_segments_are_put_one_behind_the_other_and_written_densely_when_they_set
     assert_eq!(served(&store), digests(&all));
     disk.power_cut(1);
     assert_eq!(served(&open_with(&disk, options).0), digests(&all));
+}
+
+/// Each section that has ids in common with others takes the memory of a block when they are merged.
+#[test]
+fn no_more_sections_than_fit_the_memory_are_brought_together_where_they_overlap() {
+    let (_, store) = fresh();
+    let origins: Vec<Expected> =
+        (0..8 * 16).map(|piece| keep(&store, &unit(3, "default"), piece, 60)).collect();
+    let merge = CompactBudget { work: CompactWork::Merge, ..NOW };
+    let mut merges = 0;
+    while store.compact_step(merge, &|| false).unwrap() != Compaction::Nothing {
+        merges += 1;
+    }
+    let sections = |store: &Store| -> Vec<usize> {
+        store.snapshot().segments.iter().map(|segment| segment.file.footer().sections().len()).collect()
+    };
+    assert_eq!((merges, sections(&store)), (8, vec![STORE_COMPACT_OVERLAP_MAX; 8]));
+    assert_eq!(served(&store), digests(&origins));
+    // Written anew they have a section each, and can go into one.
+    compact_all(&store);
+    assert_eq!(sections(&store), [1]);
+    assert_eq!(served(&store), digests(&origins));
 }
 
 #[test]

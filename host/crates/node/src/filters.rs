@@ -1,0 +1,248 @@
+//! Filters in queries: pipes as they are written become stages that run.
+//!
+//! What can run beside the data does: filters and rewrites, and the first aggregate, whose states are merged on the node
+//! that was asked. The rest runs there, over what comes back.
+
+mod chain;
+mod late;
+mod params;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use parking_lot::Mutex;
+use weir_api::backend::peer::StageSpec;
+use weir_api::backend::{ApiError, ErrorKind, TailRequest};
+use weir_plugin_runtime::{Counters, Hints, Kind, Limits, Plugin, SourceError, Stage, StageOptions};
+use weir_query::{Expr, Stage as Written};
+use weir_record::limits::{FILTER_CALL_MS_DEFAULT, FILTER_PARAMS_BYTES_MAX};
+
+use crate::metrics::Metrics;
+use crate::plugins::Plugins;
+use crate::sources::observe::ToNode;
+
+pub(crate) use chain::Chain;
+pub(crate) use late::{Late, finish};
+
+/// The filters of this process.
+pub(crate) struct Filters {
+    plugins: Arc<Plugins>,
+    metrics: Arc<Metrics>,
+    counters: Mutex<BTreeMap<String, Arc<Counters>>>,
+}
+
+/// A stage of a query, ready to be opened.
+#[derive(Clone)]
+pub(crate) struct Spec {
+    plugin: Arc<Plugin>,
+    params: Arc<str>,
+    limits: Limits,
+    counters: Arc<Counters>,
+    metrics: Arc<Metrics>,
+}
+
+/// The pipes of a query.
+pub(crate) struct Pipes {
+    /// What runs beside the data.
+    pub(crate) near: Arc<[Spec]>,
+    /// Whether the last of those is an aggregate.
+    pub(crate) sums: bool,
+    /// What runs on the node that was asked, over what comes back.
+    pub(crate) late: Vec<Spec>,
+    /// What every record has that the stages keep.
+    pub(crate) hint: Expr,
+}
+
+impl Filters {
+    /// Those of some plugins.
+    pub(crate) fn new(plugins: Arc<Plugins>, metrics: Arc<Metrics>) -> Arc<Filters> {
+        Arc::new(Filters { plugins, metrics, counters: Mutex::default() })
+    }
+
+    /// Makes pipes ready. Blocks, for seconds when a plugin has to be compiled.
+    pub(crate) fn prepare(&self, written: &[Written]) -> Result<Pipes, ApiError> {
+        let (mut near, mut late, mut hints) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut sums, mut is_rewritten) = (false, false);
+        for stage in written {
+            let spec = self.spec_of(stage)?;
+            let said = spec.try_out().map_err(|error| refused(stage.column, &error))?;
+            let is_near = late.is_empty() && !sums && !said.in_order;
+            if !is_near {
+                late.push(spec);
+                continue;
+            }
+            // What a rewrite has changed need not have what is hinted at behind it.
+            if !is_rewritten {
+                hints.extend(expressions(said));
+            }
+            is_rewritten |= spec.kind() == Kind::Rewrite;
+            sums = spec.kind() == Kind::Aggregate;
+            near.push(spec);
+        }
+        let hint = if hints.is_empty() { Expr::All } else { Expr::all_of(hints) };
+        Ok(Pipes { near: near.into(), sums, late, hint })
+    }
+
+    /// A tail as it is put to all, and the stages that its records go through here.
+    pub(crate) async fn live(
+        self: &Arc<Self>,
+        mut request: TailRequest,
+    ) -> Result<(TailRequest, Option<Arc<Chain>>), ApiError> {
+        if request.stages.is_empty() {
+            return Ok((request, None));
+        }
+        let (filters, written) = (self.clone(), std::mem::take(&mut request.stages));
+        let preparing = tokio::task::spawn_blocking(move || filters.prepare(&written)).await;
+        let Pipes { near, sums, late, hint } =
+            preparing.map_err(|_| ApiError::internal("loading a filter has panicked"))??;
+        if sums || !late.is_empty() {
+            let error =
+                "live records have no end that an aggregate, or a filter that needs an order, could wait for";
+            return Err(ApiError::bad_request("bad_query", error).hint("ask with a query"));
+        }
+        request.expr = Expr::all_of([request.expr, hint]);
+        // What other nodes are to find.
+        request.text = request.expr.to_string();
+        let chain = Chain::new(near, &request.cancel);
+        Ok((request, Some(chain)))
+    }
+
+    /// The stages that another node asks for. Blocks as [`Filters::prepare`] does.
+    pub(crate) fn of_peer(&self, specs: &[StageSpec]) -> Result<Arc<[Spec]>, ApiError> {
+        specs.iter().map(|spec| self.of_peer_one(spec)).collect()
+    }
+
+    fn of_peer_one(&self, asked: &StageSpec) -> Result<Spec, ApiError> {
+        let name = &asked.name;
+        let lacking = |what: String| {
+            ApiError::new(ErrorKind::BadRequest, "filter_unknown", what)
+                .hint("run one version of weir, and configure a filter with one file on all nodes")
+        };
+        if !self.plugins.has(name) {
+            return Err(lacking(format!("the filter {name} is not known on this node")));
+        }
+        let plugin = self.plugins.load(name).map_err(|why| lacking(format!("the filter {name}: {why}")))?;
+        if plugin.digest().as_bytes() != &asked.sha256 {
+            let (here, there) = (plugin.digest(), weir_plugin_runtime::Digest::from_bytes(asked.sha256));
+            return Err(lacking(format!(
+                "the filter {name} is {here:.12} on this node, and {there:.12} on the one that asks"
+            )));
+        }
+        Ok(self.spec(plugin, asked.params.as_str().into()))
+    }
+
+    fn spec_of(&self, stage: &Written) -> Result<Spec, ApiError> {
+        let Written { name, column, .. } = stage;
+        if !self.plugins.has(name) {
+            let filters: Vec<&str> =
+                self.plugins.names().filter(|name| self.plugins.info(name).kind != "source").collect();
+            let hint = match filters.iter().find(|known| strsim::osa_distance(known, name) <= 2) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("filters are {}", filters.join(", ")),
+            };
+            return Err(wrong(*column, &format!("there is no filter {name}")).hint(hint));
+        }
+        let plugin = self.plugins.load(name).map_err(|why| wrong(*column, &why))?;
+        if plugin.kind() == Kind::Source {
+            let error = wrong(*column, &format!("{name} is a source"));
+            return Err(error.hint("records of a query go through filters, rewrites and aggregates"));
+        }
+        let mut params = params::of(&plugin.info().schema, stage)?;
+        plugin.info().schema.check(&mut params).map_err(|violations| {
+            let told: Vec<String> =
+                violations.iter().map(|it| it.to_string().trim_start_matches("config.").to_owned()).collect();
+            wrong(stage.text_column, &format!("{name}: {}", told.join("; ")))
+        })?;
+        let params = params.to_string();
+        if params.len() > FILTER_PARAMS_BYTES_MAX {
+            let message =
+                format!("{name}: parameters of {} bytes, at most {FILTER_PARAMS_BYTES_MAX}", params.len());
+            return Err(wrong(stage.text_column, &message));
+        }
+        Ok(self.spec(plugin, params.into()))
+    }
+
+    fn spec(&self, plugin: Arc<Plugin>, params: Arc<str>) -> Spec {
+        let limits = self.plugins.limits_of(plugin.name());
+        let limits = limits.unwrap_or(Limits { call_ms: FILTER_CALL_MS_DEFAULT, ..Limits::default() });
+        let counters = self.counters.lock().entry(plugin.name().to_owned()).or_default().clone();
+        Spec { plugin, params, limits, counters, metrics: self.metrics.clone() }
+    }
+
+    /// Brings the metrics of all filters up to date.
+    pub(crate) fn refresh(&self) {
+        for (name, counters) in &*self.counters.lock() {
+            let stats = counters.stats();
+            self.metrics.filter_calls.set(&[name], stats.calls as f64);
+            self.metrics.filter_traps.set(&[name], stats.traps as f64);
+            self.metrics.filter_seconds.set(&[name], stats.running.as_secs_f64());
+            self.metrics.filter_records.set(&[name], stats.records as f64);
+        }
+    }
+}
+
+impl Spec {
+    pub(crate) fn kind(&self) -> Kind {
+        self.plugin.kind()
+    }
+
+    /// Whether it is an aggregate.
+    pub(crate) fn is_sum(&self) -> bool {
+        self.kind() == Kind::Aggregate
+    }
+
+    /// As it goes to other nodes.
+    pub(crate) fn for_peer(&self) -> StageSpec {
+        StageSpec {
+            name: self.plugin.name().to_owned(),
+            sha256: *self.plugin.digest().as_bytes(),
+            params: self.params.to_string(),
+        }
+    }
+
+    fn open(&self, cancel: Arc<AtomicBool>) -> Result<Stage, SourceError> {
+        let options = StageOptions {
+            params: self.params.clone(),
+            limits: self.limits,
+            observer: Arc::new(ToNode(self.metrics.clone())),
+            counters: self.counters.clone(),
+            cancel,
+        };
+        Stage::open(&self.plugin, &options)
+    }
+
+    /// Opens it to hear what it says of its parameters.
+    fn try_out(&self) -> Result<Hints, SourceError> {
+        self.open(Arc::default()).map(|stage| stage.hints().clone())
+    }
+}
+
+impl std::fmt::Debug for Spec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} {}", self.plugin, self.params)
+    }
+}
+
+/// What every record has that a stage keeps.
+fn expressions(hints: Hints) -> impl Iterator<Item = Expr> {
+    let words = hints
+        .words
+        .into_iter()
+        .map(|list| Expr::any_of(list.into_iter().map(|text| Expr::Word { text, any_case: false })));
+    let literals = hints
+        .literals
+        .into_iter()
+        .map(|list| Expr::any_of(list.into_iter().map(|bytes| Expr::Bytes { bytes, any_case: false })));
+    words.chain(literals)
+}
+
+/// An error in the text of a query.
+fn wrong(column: usize, message: &str) -> ApiError {
+    ApiError::bad_request("bad_query", format!("column {column}: {message}")).column(column as u32)
+}
+
+/// What a filter says to its parameters.
+fn refused(column: usize, error: &SourceError) -> ApiError {
+    wrong(column, &error.to_string())
+}

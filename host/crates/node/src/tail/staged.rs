@@ -1,0 +1,48 @@
+//! Live records through the stages of a query, on the node that was asked: they come merged from all, and few at a time.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use weir_api::backend::TailEvent;
+use weir_engine::{StageFailure, Stages};
+use weir_query::Rows;
+
+use crate::filters::Chain;
+
+/// Events whose records have gone through stages. A stage that fails ends them, behind a gap that says why.
+pub(crate) fn staged(
+    events: BoxStream<'static, TailEvent>,
+    chain: Arc<Chain>,
+) -> BoxStream<'static, TailEvent> {
+    let through = move |events: Option<BoxStream<'static, TailEvent>>| {
+        let chain = Arc::clone(&chain);
+        async move {
+            let mut events = events?;
+            let event = events.next().await?;
+            let TailEvent::Rows { rows, resume } = event else { return Some((event, Some(events))) };
+            // A stage keeps its thread.
+            let ran = tokio::task::spawn_blocking(move || run(&chain, &rows)).await;
+            Some(match ran {
+                Ok(Ok(rows)) if rows.is_empty() => (TailEvent::Idle { resume }, Some(events)),
+                Ok(Ok(rows)) => (TailEvent::Rows { rows, resume }, Some(events)),
+                Ok(Err(failure)) => {
+                    (TailEvent::Gap { records: None, why: failure.to_string(), resume }, None)
+                }
+                Err(_) => {
+                    (TailEvent::Gap { records: None, why: "a filter has panicked".into(), resume }, None)
+                }
+            })
+        }
+    };
+    futures_util::stream::unfold(Some(events), through).boxed()
+}
+
+fn run(chain: &Chain, rows: &Rows) -> Result<Rows, StageFailure> {
+    let mut left = Rows::new();
+    for stream in rows.streams() {
+        left.add_stream(Arc::clone(stream));
+    }
+    chain.run(rows, &mut |row, payload| left.push(rows.ids()[row], rows.stream_of()[row], payload))?;
+    Ok(left)
+}

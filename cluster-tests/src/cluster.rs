@@ -99,6 +99,15 @@ impl Cluster {
         self.dir.path().join(name)
     }
 
+    /// From its next start on these sections are in the configuration of a node, in place of those of an earlier call.
+    pub fn configure(&mut self, name: &str, sections: &str) -> Result<()> {
+        const MARK: &str = "# sections of its own\n";
+        let config = &self.member(name)?.config;
+        let text = std::fs::read_to_string(config)?;
+        let common = text.split(MARK).next().unwrap_or_default();
+        Ok(std::fs::write(config, format!("{common}{MARK}{sections}"))?)
+    }
+
     /// From now on the command line of a node begins with this.
     pub fn prefix(&mut self, name: &str, prefix: Vec<String>) -> Result<()> {
         self.member(name)?.prefix = prefix;
@@ -137,7 +146,12 @@ impl Cluster {
 
     /// Asks one node to stop and gives its exit code.
     pub fn terminate(&mut self, name: &str) -> Result<i32> {
-        self.member(name)?.node.take().context("it is not running")?.terminate()
+        Ok(self.terminate_told(name)?.0)
+    }
+
+    /// Asks one node to stop, and gives its exit code and all that it has said.
+    pub fn terminate_told(&mut self, name: &str) -> Result<(i32, String)> {
+        self.member(name)?.node.take().context("it is not running")?.terminate_told()
     }
 
     /// A running node.

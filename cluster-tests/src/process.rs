@@ -164,10 +164,15 @@ impl Node {
     }
 
     /// Ends it with SIGTERM and gives its exit code.
-    pub fn terminate(mut self) -> Result<i32> {
+    pub fn terminate(self) -> Result<i32> {
+        Ok(self.terminate_told()?.0)
+    }
+
+    /// Ends it with SIGTERM, and gives its exit code and all that it has said.
+    pub fn terminate_told(mut self) -> Result<(i32, String)> {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
-        self.wait_exit()
+        Ok((self.wait_exit()?, self.log()))
     }
 
     /// Waits for it to end by itself and gives its exit code.

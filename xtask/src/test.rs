@@ -51,8 +51,13 @@ pub(crate) fn run(workspace: &Workspace, long: bool) -> ExitCode {
         );
     }
 
-    let Count { passed, failed } = tests.count;
+    let Count { passed, failed, flaky } = tests.count;
     eprintln!("test: took {}", steps::seconds(started.elapsed()));
+    if flaky > 0 {
+        eprintln!(
+            "test: {flaky} of those that passed did so at the second try only: FLAKY above names the bugs"
+        );
+    }
     println!("{passed} passed, {failed} failed");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -130,7 +135,7 @@ fn test_runner(workspace: &Workspace) -> Found {
     let nextest = proc::capture(build::cargo(workspace).args(["nextest", "--version"])).is_ok();
     let mut cargo = build::cargo(workspace);
     if nextest {
-        cargo.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
+        cargo.args(["nextest", "run", "--workspace", "--profile", "xtask"]);
         (Runner::Nextest, cargo)
     } else {
         cargo.args(["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"]);

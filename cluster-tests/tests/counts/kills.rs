@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use weir_cluster_tests::cluster::Cluster;
 use weir_cluster_tests::process::until;
 use weir_record::RecordId;
+use weir_record::limits::HEDGE_MS;
 
 use super::asked::{self, Asked, SETTINGS, count, line, ready, rows, sum};
 
@@ -216,13 +217,16 @@ fn a_store_that_hangs_is_read_elsewhere_and_later_queries_do_not_wait_for_it() -
         for asked in [count(&query, "topic:t /number/")?, rows(&query, "q=topic:t")?] {
             ensure!(is_exact(&asked), "with {store} hanging: {} {:?}", asked.count, asked.missing);
         }
-        // By now it is known to be silent.
-        let began = Instant::now();
+        // By now it is known to be silent. A query that asks it all the same waits until the other is asked as well,
+        // and all would; the shortest tells, however busy the machine is.
+        let mut shortest = Duration::MAX;
         for _ in 0..10 {
+            let began = Instant::now();
             let asked = count(&query, "topic:t /number/")?;
             ensure!(is_exact(&asked), "with {store} hanging: {} {:?}", asked.count, asked.missing);
+            shortest = shortest.min(began.elapsed());
         }
-        ensure!(began.elapsed() < Duration::from_secs(3), "ten counts took {:?}", began.elapsed());
+        ensure!(shortest < Duration::from_millis(HEDGE_MS), "of ten counts each took {shortest:?} or more");
         cluster.node(store)?.pause(false)?;
         until("it is heard again", || count(&cluster.url(store), "topic:none"), |asked| asked.is_complete)?;
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use weir_cluster_tests::cluster::Cluster;
-use weir_cluster_tests::process::until;
+use weir_cluster_tests::process::{PATIENCE, until};
 use weir_cluster_tests::relay::{Relay, Spoil};
 
 use super::asked::{self, Asked, SETTINGS, count, ready, rows};
@@ -21,7 +21,7 @@ const SPOILS: [Spoil; 8] = [
     Spoil::Silence(0),
 ];
 /// What an answer may take: two nodes that are waited for, one after the other.
-const ANSWER: Duration = Duration::from_secs(20);
+const ANSWER: Duration = PATIENCE;
 
 const LINES: u64 = 3_000;
 

@@ -2,6 +2,7 @@
 
 mod inspect;
 mod list;
+mod sign;
 
 use clap::Subcommand;
 
@@ -12,11 +13,15 @@ use crate::cli::terminal::Color;
 pub(crate) enum Plugin {
     List(list::List),
     Inspect(inspect::Inspect),
+    Keygen(sign::Keygen),
+    Sign(sign::Sign),
 }
 
 pub(crate) fn run(args: &Plugin, color: Color) -> Result<Exit, Failure> {
     match args {
         Plugin::List(list) => list::run(list, color),
         Plugin::Inspect(inspect) => inspect::run(inspect),
+        Plugin::Keygen(keygen) => sign::keygen(keygen),
+        Plugin::Sign(sign) => sign::run(sign),
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 mod explain;
+mod filters;
 mod stats;
 
 use std::io::{IsTerminal as _, Write};
@@ -66,8 +67,9 @@ pub(crate) struct Query {
     /// Records of the stream on either side of each hit; -- stands between groups
     #[arg(short = 'C', value_name = "N")]
     context: Option<usize>,
-    /// A filter to send the records through, behind those of the query: --filter 'count=by path' is | count by path
-    #[arg(long, value_name = "NAME[=ARGS]")]
+    /// A filter to send the records through, behind those of the query: --filter 'count=by path' is | count by path.
+    /// A file such as ./mine.wasm is sent to the node, for this query
+    #[arg(long, value_name = "NAME|FILE.wasm[=ARGS]")]
     filter: Vec<String>,
     /// Shape of the output
     #[arg(long, value_enum, default_value = "text")]
@@ -93,7 +95,6 @@ pub(crate) enum Shape {
 }
 
 pub(crate) fn run(args: &Query, color: Color) -> Result<Exit, Failure> {
-    let params = params(args)?;
     if args.explain && args.format == Shape::Oklog {
         return Err(Failure::usage(
             "--explain: expected --format text or ndjson, got oklog; leave --format out",
@@ -103,6 +104,8 @@ pub(crate) fn run(args: &Query, color: Color) -> Result<Exit, Failure> {
     let mut out = Output::standard();
     block_on(async {
         leave_on_interrupt();
+        let filters = filters::send(&client, &args.filter).await?;
+        let params = params(args, &filters)?;
         if args.explain && args.format == Shape::Text {
             return explain::run(&client, params, &out, color).await;
         }
@@ -122,12 +125,11 @@ pub(crate) fn run(args: &Query, color: Color) -> Result<Exit, Failure> {
     })
 }
 
-fn params(args: &Query) -> Result<QueryParams, Failure> {
+fn params(args: &Query, filters: &[String]) -> Result<QueryParams, Failure> {
     Ok(QueryParams {
-        q: args.filter.iter().fold(args.wanted.query()?, |query, filter| {
-            let (name, arguments) = filter.split_once('=').unwrap_or((filter, ""));
-            format!("{query} | {name} {arguments}").trim().to_owned()
-        }),
+        q: filters
+            .iter()
+            .fold(args.wanted.query()?, |query, filter| format!("{query} | {filter}").trim().to_owned()),
         from: Some(args.from.clone()),
         to: args.to.clone(),
         limit: args.limit,

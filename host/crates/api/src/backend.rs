@@ -10,11 +10,12 @@ mod tail;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use weir_query::{Context, Expr, Order, Rows, Stage, Stats};
-use weir_record::limits::IDEMPOTENCY_KEY_BYTES_MAX;
+use weir_record::limits::{FILTER_NAME_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX};
 use weir_record::lines::Group;
 use weir_record::{Batch, RecordId, Stream};
 
@@ -23,7 +24,8 @@ pub use crate::error::{ApiError, ErrorKind};
 use crate::oklog::Oklog;
 use crate::wire::peer::Job;
 pub use crate::wire::{
-    ClusterAnswer, InstanceInfo, JobAnswer, MemberInfo, PluginInfo, StreamInfo, StreamsAnswer, WorkInfo,
+    ClusterAnswer, FilterAdded, InstanceInfo, JobAnswer, MemberInfo, PluginInfo, StreamInfo, StreamsAnswer,
+    WorkInfo,
 };
 pub use histogram::{HistogramAnswer, HistogramRequest};
 pub use peer::PeerBackend;
@@ -60,6 +62,16 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The plugins the node has loaded, and their instances.
     fn plugins(&self) -> BoxFuture<'_, Result<Vec<PluginInfo>, ApiError>>;
+
+    /// Takes a component for queries of whoever names it by its digest. Kept for a while, in memory.
+    fn add_filter(&self, offered: OfferedFilter) -> BoxFuture<'_, Result<FilterAdded, ApiError>> {
+        drop(offered);
+        Box::pin(std::future::ready(Err(ApiError::new(
+            ErrorKind::NotFound,
+            "no_filters",
+            "this process answers no queries, and runs no filters",
+        ))))
+    }
 
     /// Metrics in Prometheus text format, whole lines.
     fn metrics(&self) -> String;
@@ -99,6 +111,25 @@ pub trait Cluster: Send + Sync + 'static {
     /// Has a member, named as above, or every store, do what an operator wants. Refused when the one member cannot be
     /// told; of several, the answer says who could not.
     fn job<'a>(&'a self, job: Job, member: Option<&'a str>) -> BoxFuture<'a, Result<JobAnswer, ApiError>>;
+}
+
+/// A component that comes from outside. Nothing of it has been checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferedFilter {
+    /// What it is called in answers and metrics: letters, digits, `-` and `_`.
+    pub name: String,
+    /// The file.
+    pub component: Bytes,
+    /// Who vouches for it, as text.
+    pub signature: Option<String>,
+}
+
+impl OfferedFilter {
+    /// Whether a text may be the name of a filter: at most [`FILTER_NAME_BYTES_MAX`] letters, digits, `-` and `_`.
+    pub fn is_name(text: &str) -> bool {
+        let fits = (1..=FILTER_NAME_BYTES_MAX).contains(&text.len());
+        fits && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'))
+    }
 }
 
 /// How far records must have come before they are acknowledged.

@@ -32,8 +32,8 @@ use crate::backend::Durability;
 use crate::error::{ErrorBody, ErrorEnvelope};
 use crate::params;
 use crate::wire::{
-    ClusterAnswer, ForgetAnswer, HistogramBody, IngestAnswer, JobAnswer, PluginInfo, PluginsAnswer,
-    StreamsAnswer, batch,
+    ClusterAnswer, FilterAdded, ForgetAnswer, HistogramBody, IngestAnswer, JobAnswer, PluginInfo,
+    PluginsAnswer, StreamsAnswer, batch,
 };
 use base::Base;
 
@@ -218,6 +218,15 @@ impl Client {
     pub async fn plugins(&self) -> Result<Vec<PluginInfo>, ClientError> {
         let answer = self.send(Method::GET, "/api/v1/plugins", [], Bytes::new()).await?;
         Ok(self.json::<PluginsAnswer>(answer).await?.plugins)
+    }
+
+    /// Sends a component for queries: a pipe then names it by its digest. Waits until it is compiled.
+    pub async fn add_filter(&self, name: &str, component: Bytes) -> Result<FilterAdded, ClientError> {
+        let path = with_params("/api/v1/filters", &[("name", Some(name))]);
+        let wasm = (CONTENT_TYPE, HeaderValue::from_static("application/wasm"));
+        let patience = self.options.idle_timeout + Duration::from_millis(limits::FILTER_COMPILE_MS_MAX);
+        let answer = self.send_within(patience, Method::POST, &path, [wasm], component).await?;
+        self.json(answer).await
     }
 
     /// The members of the cluster, as the node sees them.

@@ -69,6 +69,19 @@ enum BodySize {
     Records,
     /// What another node asks: [`limits::NODE_REQUEST_BYTES_MAX`].
     Node,
+    /// A component: [`limits::PLUGIN_FILE_BYTES_MAX`].
+    Component,
+}
+
+impl BodySize {
+    fn bytes_max(self, shared: &Shared) -> usize {
+        match self {
+            BodySize::Small => limits::HTTP_SMALL_BODY_BYTES_MAX,
+            BodySize::Records => shared.options.body_bytes_max,
+            BodySize::Node => limits::NODE_REQUEST_BYTES_MAX,
+            BodySize::Component => limits::PLUGIN_FILE_BYTES_MAX,
+        }
+    }
 }
 
 /// One path and what may be done there. `HEAD` goes wherever `GET` does.
@@ -115,6 +128,13 @@ static ROUTES: &[Route] = &[
         "/api/v1/streams",
         &[(Method::GET, |shared, request| Box::pin(catalog::streams(shared, request)))],
     ),
+    Route {
+        path: "/api/v1/filters",
+        body: BodySize::Component,
+        // Where the queries go that will name it.
+        is_of_all: true,
+        methods: &[(Method::POST, |shared, request| Box::pin(catalog::add_filter(shared, request)))],
+    },
     route("/api/v1/plugins", &[(Method::GET, |shared, request| Box::pin(catalog::plugins(shared, request)))]),
     route("/api/v1/cluster", &[(Method::GET, |shared, request| done(cluster::members(&shared, &request)))]),
     route(
@@ -157,6 +177,12 @@ static ROUTES: &[Route] = &[
         "/api/v1/node/release",
         &[(Method::POST, |shared, request| Box::pin(node::release(shared, request)))],
     ),
+    Route {
+        path: "/api/v1/node/filter",
+        body: BodySize::Component,
+        is_of_all: false,
+        methods: &[(Method::POST, |shared, request| Box::pin(node::offer(shared, request)))],
+    },
     node("/api/v1/node/tail", &[(Method::POST, |shared, request| Box::pin(node::tail(shared, request)))]),
     route("/metrics", &[(Method::GET, |shared, _| done(Ok(health::metrics(&shared))))]),
     route("/-/healthy", &[(Method::GET, |_, _| done(Ok(health::healthy())))]),
@@ -211,15 +237,11 @@ impl Route {
             .hint(format!("use {allowed}"));
             return failed(self.path, &error, Some(&allowed));
         };
-        let body_bytes_max = match self.body {
-            BodySize::Small => limits::HTTP_SMALL_BODY_BYTES_MAX,
-            BodySize::Records => shared.options.body_bytes_max,
-            BodySize::Node => limits::NODE_REQUEST_BYTES_MAX,
-        };
+        let body_bytes_max = self.body.bytes_max(&shared);
         let checked = same_origin(head).and_then(|()| server::check_length(&head.headers, body_bytes_max));
         let others = self.is_of_all.then(|| shared.backend.passes_on()).flatten();
         let answered = match (checked, others) {
-            (Ok(()), Some(others)) => pass_on::pass_on(&shared, &others, request).await,
+            (Ok(()), Some(others)) => pass_on::pass_on(&shared, &others, request, body_bytes_max).await,
             (Ok(()), None) => handler(shared, request).await,
             (Err(error), _) => Err(error),
         };

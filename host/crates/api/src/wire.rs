@@ -86,12 +86,24 @@ pub struct PluginInfo {
     pub summary: Option<String>,
     /// SHA-256 of the file, in hex.
     pub sha256: String,
-    /// The file it was loaded from; `null` when it is inside the binary.
+    /// The file it was loaded from; `null` when it is inside the binary, or was sent.
     pub path: Option<String>,
+    /// Another node, or a client, has sent it for queries.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sent: bool,
     /// The host interfaces it imports.
     pub imports: Vec<String>,
     /// Its running instances.
     pub instances: Vec<InstanceInfo>,
+}
+
+/// The answer to a component that was sent along for queries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilterAdded {
+    /// SHA-256 of the component, in hex: a pipe names it `sha256:…`.
+    pub sha256: String,
+    /// What it is: `filter`, `rewrite` or `aggregate`.
+    pub kind: String,
 }
 
 /// One configured source, or one use of a filter.

@@ -7,8 +7,9 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use weir_api::backend::{
-    ApiError, Backend, Cluster, Durability, ErrorKind, HistogramAnswer, HistogramRequest, IngestRequest,
-    Ingested, PeerBackend, PluginInfo, QueryAnswer, QueryRequest, StreamsAnswer, TailAnswer, TailRequest,
+    ApiError, Backend, Cluster, Durability, ErrorKind, FilterAdded, HistogramAnswer, HistogramRequest,
+    IngestRequest, Ingested, OfferedFilter, PeerBackend, PluginInfo, QueryAnswer, QueryRequest,
+    StreamsAnswer, TailAnswer, TailRequest,
 };
 use weir_api::client::PeerClient;
 use weir_api::oklog::Oklog;
@@ -99,7 +100,20 @@ impl Backend for NodeBackend {
     }
 
     fn plugins(&self) -> BoxFuture<'_, Result<Vec<PluginInfo>, ApiError>> {
-        Box::pin(async move { Ok(self.sources.plugins()) })
+        let mut plugins = self.sources.plugins();
+        for plugin in &mut plugins {
+            plugin.instances.extend(self.filters.use_of(&plugin.name));
+        }
+        plugins.extend(self.filters.sent());
+        Box::pin(async move { Ok(plugins) })
+    }
+
+    fn add_filter(&self, offered: OfferedFilter) -> BoxFuture<'_, Result<FilterAdded, ApiError>> {
+        let filters = self.filters.clone();
+        Box::pin(async move {
+            let taking = tokio::task::spawn_blocking(move || filters.add(offered)).await;
+            taking.map_err(|_| ApiError::internal("loading a filter has panicked"))?
+        })
     }
 
     fn metrics(&self) -> String {

@@ -5,7 +5,10 @@
 
 mod chain;
 mod late;
+mod others;
 mod params;
+mod policy;
+mod sent;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,10 +16,10 @@ use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 use weir_api::backend::peer::StageSpec;
-use weir_api::backend::{ApiError, ErrorKind, TailRequest};
+use weir_api::backend::{ApiError, InstanceInfo, OfferedFilter, PluginInfo, TailRequest};
 use weir_plugin_runtime::{Counters, Hints, Kind, Limits, Plugin, SourceError, Stage, StageOptions};
 use weir_query::{Expr, Stage as Written};
-use weir_record::limits::{FILTER_CALL_MS_DEFAULT, FILTER_PARAMS_BYTES_MAX};
+use weir_record::limits::{FILTER_CALL_MS_DEFAULT, FILTER_PARAMS_BYTES_MAX, PLUGIN_MEMORY_BYTES_DEFAULT};
 
 use crate::metrics::Metrics;
 use crate::plugins::Plugins;
@@ -24,22 +27,45 @@ use crate::sources::observe::ToNode;
 
 pub(crate) use chain::Chain;
 pub(crate) use late::{Late, finish};
+pub(crate) use others::{FILTER_REFUSED, FILTER_WANTED};
+pub(crate) use policy::Policy;
+use sent::{Component, Sent};
+
+/// What a filter may take that is not configured otherwise.
+const LIMITS: Limits = Limits { call_ms: FILTER_CALL_MS_DEFAULT, memory_bytes: PLUGIN_MEMORY_BYTES_DEFAULT };
 
 /// The filters of this process.
 pub(crate) struct Filters {
     plugins: Arc<Plugins>,
+    policy: Policy,
+    sent: Sent,
     metrics: Arc<Metrics>,
     counters: Mutex<BTreeMap<String, Arc<Counters>>>,
 }
+
+/// Under what name filters are counted that others have sent: the names are theirs, and may be any number.
+const SENT: &str = "sent";
+/// What a pipe begins with that names a component by its digest.
+const BY_DIGEST: &str = "sha256:";
 
 /// A stage of a query, ready to be opened.
 #[derive(Clone)]
 pub(crate) struct Spec {
     plugin: Arc<Plugin>,
+    file: File,
     params: Arc<str>,
     limits: Limits,
     counters: Arc<Counters>,
     metrics: Arc<Metrics>,
+}
+
+/// Where the file of a component is.
+#[derive(Clone)]
+enum File {
+    /// Where all plugins of this process are.
+    Own(Arc<Plugins>),
+    /// It was sent.
+    Sent(Component),
 }
 
 /// The pipes of a query.
@@ -55,9 +81,9 @@ pub(crate) struct Pipes {
 }
 
 impl Filters {
-    /// Those of some plugins.
-    pub(crate) fn new(plugins: Arc<Plugins>, metrics: Arc<Metrics>) -> Arc<Filters> {
-        Arc::new(Filters { plugins, metrics, counters: Mutex::default() })
+    /// Those of some plugins, and what the policy lets others bring.
+    pub(crate) fn new(plugins: Arc<Plugins>, policy: Policy, metrics: Arc<Metrics>) -> Arc<Filters> {
+        Arc::new(Filters { plugins, policy, sent: Sent::default(), metrics, counters: Mutex::default() })
     }
 
     /// Makes pipes ready. Blocks, for seconds when a plugin has to be compiled.
@@ -108,32 +134,17 @@ impl Filters {
         Ok((request, Some(chain)))
     }
 
-    /// The stages that another node asks for. Blocks as [`Filters::prepare`] does.
-    pub(crate) fn of_peer(&self, specs: &[StageSpec]) -> Result<Arc<[Spec]>, ApiError> {
-        specs.iter().map(|spec| self.of_peer_one(spec)).collect()
-    }
-
-    fn of_peer_one(&self, asked: &StageSpec) -> Result<Spec, ApiError> {
-        let name = &asked.name;
-        let lacking = |what: String| {
-            ApiError::new(ErrorKind::BadRequest, "filter_unknown", what)
-                .hint("run one version of weir, and configure a filter with one file on all nodes")
-        };
-        if !self.plugins.has(name) {
-            return Err(lacking(format!("the filter {name} is not known on this node")));
-        }
-        let plugin = self.plugins.load(name).map_err(|why| lacking(format!("the filter {name}: {why}")))?;
-        if plugin.digest().as_bytes() != &asked.sha256 {
-            let (here, there) = (plugin.digest(), weir_plugin_runtime::Digest::from_bytes(asked.sha256));
-            return Err(lacking(format!(
-                "the filter {name} is {here:.12} on this node, and {there:.12} on the one that asks"
-            )));
-        }
-        Ok(self.spec(plugin, asked.params.as_str().into()))
-    }
-
     fn spec_of(&self, stage: &Written) -> Result<Spec, ApiError> {
         let Written { name, column, .. } = stage;
+        if let Some(digest) = name.strip_prefix(BY_DIGEST) {
+            let digest = digest.parse().map_err(|error| wrong(*column, &format!("{name}: {error}")))?;
+            let component = self.sent.get(&digest).ok_or_else(|| {
+                wrong(*column, &format!("there is no filter {digest:.12} on this node"))
+                    .hint("send the component before: weir query --filter ./FILE.wasm does both")
+            })?;
+            let params = params_of(component.plugin(), stage)?;
+            return Ok(self.spec_of_sent(component, params));
+        }
         if !self.plugins.has(name) {
             let filters: Vec<&str> =
                 self.plugins.names().filter(|name| self.plugins.info(name).kind != "source").collect();
@@ -148,26 +159,54 @@ impl Filters {
             let error = wrong(*column, &format!("{name} is a source"));
             return Err(error.hint("records of a query go through filters, rewrites and aggregates"));
         }
-        let mut params = params::of(&plugin.info().schema, stage)?;
-        plugin.info().schema.check(&mut params).map_err(|violations| {
-            let told: Vec<String> =
-                violations.iter().map(|it| it.to_string().trim_start_matches("config.").to_owned()).collect();
-            wrong(stage.text_column, &format!("{name}: {}", told.join("; ")))
-        })?;
-        let params = params.to_string();
-        if params.len() > FILTER_PARAMS_BYTES_MAX {
-            let message =
-                format!("{name}: parameters of {} bytes, at most {FILTER_PARAMS_BYTES_MAX}", params.len());
-            return Err(wrong(stage.text_column, &message));
-        }
-        Ok(self.spec(plugin, params.into()))
+        let params = params_of(&plugin, stage)?;
+        Ok(self.spec(plugin, params))
     }
 
     fn spec(&self, plugin: Arc<Plugin>, params: Arc<str>) -> Spec {
         let limits = self.plugins.limits_of(plugin.name());
-        let limits = limits.unwrap_or(Limits { call_ms: FILTER_CALL_MS_DEFAULT, ..Limits::default() });
-        let counters = self.counters.lock().entry(plugin.name().to_owned()).or_default().clone();
-        Spec { plugin, params, limits, counters, metrics: self.metrics.clone() }
+        let limits = limits.unwrap_or(LIMITS);
+        let counters = self.counters_of(plugin.name());
+        let file = File::Own(self.plugins.clone());
+        Spec { plugin, file, params, limits, counters, metrics: self.metrics.clone() }
+    }
+
+    fn spec_of_sent(&self, component: Component, params: Arc<str>) -> Spec {
+        let (plugin, counters) = (component.plugin().clone(), self.counters_of(SENT));
+        let (file, metrics) = (File::Sent(component), self.metrics.clone());
+        Spec { plugin, file, params, limits: LIMITS, counters, metrics }
+    }
+
+    fn counters_of(&self, name: &str) -> Arc<Counters> {
+        self.counters.lock().entry(name.to_owned()).or_default().clone()
+    }
+
+    /// What others have sent and is still here.
+    pub(crate) fn sent(&self) -> Vec<PluginInfo> {
+        let info = |plugin: &Arc<Plugin>| PluginInfo {
+            name: plugin.name().to_owned(),
+            kind: plugin.kind().to_string(),
+            version: Some(plugin.info().version.clone()),
+            summary: Some(plugin.info().summary.clone()),
+            sha256: plugin.digest().to_string(),
+            imports: plugin.imports().to_vec(),
+            sent: true,
+            ..PluginInfo::default()
+        };
+        self.sent.all().iter().map(info).collect()
+    }
+
+    /// What queries have made of a filter on this node, if any has.
+    pub(crate) fn use_of(&self, name: &str) -> Option<InstanceInfo> {
+        let stats = self.counters.lock().get(name)?.stats();
+        Some(InstanceInfo {
+            name: "queries".to_owned(),
+            state: "ready".to_owned(),
+            restarts: stats.traps,
+            records: stats.records,
+            bytes: stats.bytes,
+            ..InstanceInfo::default()
+        })
     }
 
     /// Brings the metrics of all filters up to date.
@@ -201,6 +240,14 @@ impl Spec {
         }
     }
 
+    /// What other nodes are sent that would run it. Blocks: it may be read from disk.
+    pub(crate) fn offer(&self) -> Result<OfferedFilter, String> {
+        match &self.file {
+            File::Own(plugins) => plugins.offer(&self.plugin),
+            File::Sent(component) => Ok(component.offer()),
+        }
+    }
+
     fn open(&self, cancel: Arc<AtomicBool>) -> Result<Stage, SourceError> {
         let options = StageOptions {
             params: self.params.clone(),
@@ -222,6 +269,24 @@ impl std::fmt::Debug for Spec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?} {}", self.plugin, self.params)
     }
+}
+
+/// The parameters of a stage as its filter wants them, as JSON.
+fn params_of(plugin: &Plugin, stage: &Written) -> Result<Arc<str>, ApiError> {
+    let name = plugin.name();
+    let mut params = params::of(&plugin.info().schema, stage)?;
+    plugin.info().schema.check(&mut params).map_err(|violations| {
+        let told: Vec<String> =
+            violations.iter().map(|it| it.to_string().trim_start_matches("config.").to_owned()).collect();
+        wrong(stage.text_column, &format!("{name}: {}", told.join("; ")))
+    })?;
+    let params = params.to_string();
+    if params.len() > FILTER_PARAMS_BYTES_MAX {
+        let message =
+            format!("{name}: parameters of {} bytes, at most {FILTER_PARAMS_BYTES_MAX}", params.len());
+        return Err(wrong(stage.text_column, &message));
+    }
+    Ok(params.into())
 }
 
 /// What every record has that a stage keeps.

@@ -48,7 +48,9 @@ mod tcp_lines;
 mod upkeep;
 
 pub use inspect::{InspectError, PluginNeed, PluginSummary, inspect};
+pub use plugins::signature_path;
 pub use run::{RunError, RunOptions, run};
+pub use weir_plugin_runtime::{Digest, SigningKey};
 
 /// A plugin that is part of the binary.
 #[derive(Debug, Clone, Copy)]

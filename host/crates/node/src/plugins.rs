@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
-use weir_api::backend::PluginInfo;
+use weir_api::backend::{OfferedFilter, PluginInfo};
 use weir_plugin_runtime::{Digest, Limits, Plugin, PluginFile, Runtime, outline};
-use weir_record::limits::PLUGIN_FILE_BYTES_MAX;
+use weir_record::limits::{PLUGIN_FILE_BYTES_MAX, SIGNATURE_BYTES_MAX};
 
 use crate::EmbeddedPlugin;
 use crate::config::{Config, OnTrap, PluginConfig};
@@ -82,6 +83,27 @@ impl Plugins {
         Ok(plugin)
     }
 
+    /// Makes a plugin of a file that is none of these. Blocks as [`Plugins::load`] does.
+    pub(crate) fn compile(&self, file: PluginFile) -> Result<Arc<Plugin>, String> {
+        self.runtime.load(file).map_err(|error| error.to_string())
+    }
+
+    /// One that is loaded, as other nodes are sent it: the file, and the signature that lies beside it.
+    pub(crate) fn offer(&self, plugin: &Plugin) -> Result<OfferedFilter, String> {
+        let name = plugin.name().to_owned();
+        let (component, signature) = match self.catalog.get(&name) {
+            Some(Origin::Embedded(bytes)) => (Bytes::from_static(bytes), None),
+            Some(Origin::File(config)) => {
+                (read_bounded(&config.path)?.into(), read_signature(&signature_path(&config.path))?)
+            }
+            None => return Err(format!("there is no plugin {name}")),
+        };
+        if Digest::of(&component) != plugin.digest() {
+            return Err(format!("the file of the filter {name} has changed since this node was started"));
+        }
+        Ok(OfferedFilter { name, component, signature })
+    }
+
     /// A plugin that is loaded.
     fn loaded(&self, name: &str) -> Option<Arc<Plugin>> {
         self.loaded.lock().get(name).cloned()
@@ -130,6 +152,25 @@ impl Plugins {
         }
         info
     }
+}
+
+/// Where the signature of a component lies: beside it.
+pub fn signature_path(component: &Path) -> PathBuf {
+    let mut path = component.as_os_str().to_owned();
+    path.push(".sig");
+    path.into()
+}
+
+/// A signature that lies beside a component, if there is one.
+fn read_signature(path: &Path) -> Result<Option<String>, String> {
+    let told = |error: std::io::Error| format!("cannot read the signature {}: {error}", path.display());
+    let mut text = String::new();
+    match std::fs::File::open(path) {
+        Ok(file) => file.take(SIGNATURE_BYTES_MAX).read_to_string(&mut text).map_err(told)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(told(error)),
+    };
+    Ok(Some(text.trim().to_owned()))
 }
 
 /// A plugin's file, no more of it than a plugin may have.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use weir_api::{ClusterKey, Server, ServerOptions};
+use weir_api::{ClusterKey, Drained, Server, ServerOptions};
 use weir_engine::{Engine, EngineOptions};
 use weir_plugin_runtime::{Runtime, RuntimeOptions};
 use weir_record::Stream;
@@ -29,7 +29,7 @@ use crate::catalog::Catalog;
 use crate::clock;
 use crate::config::{Cluster, Config};
 use crate::dropping::Dropping;
-use crate::filters::Filters;
+use crate::filters::{Filters, Policy};
 use crate::forward::{self, Forward};
 use crate::forward_lines;
 use crate::gossip::{self, Gossip, OwnState};
@@ -151,7 +151,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     .map_err(RunError::Start)?;
     let local = Arc::new(Local::new(engine, holder.clone(), metrics.clone()));
     let plugins = Plugins::new(config, &options.embedded, plugin_runtime(Some(data_dir.plugins_dir()))?);
-    let filters = Filters::new(plugins.clone(), metrics.clone());
+    let filters = Filters::new(plugins.clone(), Policy::new(&config.policy), metrics.clone());
     let has_others = config.cluster.has_others();
     let planner = (config.roles.query && has_others).then(|| {
         let remembered = remember::read(data_dir.path());
@@ -358,7 +358,9 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     if let Some(forward) = forward {
         forward.close(DRAIN).await;
     }
-    let _ = tokio::time::timeout(DRAIN, serving).await;
+    if let Ok(Ok(Drained { cut: connections @ 1.. })) = tokio::time::timeout(DRAIN, serving).await {
+        tracing::warn!(connections, "requests were cut: they had not ended in time");
+    }
     finish(tasks, "a role").await;
     let closed = tokio::task::spawn_blocking(move || ingest.iter().for_each(|ingest| ingest.close())).await;
     leaving.cancel();

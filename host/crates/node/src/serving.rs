@@ -15,7 +15,7 @@ use weir_api::backend::peer::{
     PlanRequest, Role, SearchAnswer, SearchEnd, SearchMode, SearchRequest, SnapshotToken, Syntax, TailAnswer,
     TailEvent, TailRequest,
 };
-use weir_api::backend::{self, ApiError, StreamInfo, WorkInfo};
+use weir_api::backend::{self, ApiError, OfferedFilter, StreamInfo, WorkInfo};
 use weir_engine::Plan;
 use weir_query::{Buckets, Expr, Fingerprint, Matcher, parse, parse_regex};
 use weir_record::RecordId;
@@ -228,6 +228,14 @@ impl PeerBackend for Serving {
                 loading.map_err(|_| ApiError::internal("loading a filter has panicked"))??
             };
             self.start(&pinned, &expr, request, stages, cancel)
+        })
+    }
+
+    fn offer(&self, offered: OfferedFilter) -> BoxFuture<'_, Result<(), ApiError>> {
+        let filters = self.filters.clone();
+        Box::pin(async move {
+            let taking = tokio::task::spawn_blocking(move || filters.offer(offered)).await;
+            taking.map_err(|_| ApiError::internal("loading a filter has panicked"))?
         })
     }
 

@@ -49,7 +49,10 @@ fn rows(plugin: &PluginInfo) -> Vec<Vec<String>> {
         plain(&plugin.kind),
         plugin.version.as_deref().map_or("-".to_owned(), plain),
         plain(&plugin.sha256.chars().take(12).collect::<String>()),
-        plugin.path.as_deref().map_or("embedded".to_owned(), plain),
+        plugin
+            .path
+            .as_deref()
+            .map_or_else(|| if plugin.sent { "sent" } else { "embedded" }.to_owned(), plain),
     ];
     let row = |instance: [String; 4]| about.iter().cloned().chain(instance).collect();
     if plugin.instances.is_empty() {

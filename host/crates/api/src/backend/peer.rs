@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use weir_replication::OriginKey;
 
+use super::OfferedFilter;
 use crate::auth::ClusterKey;
 use crate::error::{ApiError, ErrorKind};
 pub use crate::wire::StreamInfo;
@@ -67,6 +68,9 @@ pub trait PeerBackend: Send + Sync + 'static {
         request: SearchRequest,
         cancel: CancellationToken,
     ) -> BoxFuture<'_, Result<SearchAnswer, ApiError>>;
+
+    /// Takes a component that a stage of a search is to run, if it is allowed to run here. `filter_refused` when not.
+    fn offer(&self, offered: OfferedFilter) -> BoxFuture<'_, Result<(), ApiError>>;
 
     /// The streams of what the node holds itself.
     fn streams(&self) -> BoxFuture<'_, Result<Vec<StreamInfo>, ApiError>>;

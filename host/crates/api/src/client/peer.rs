@@ -20,6 +20,8 @@ use weir_record::limits;
 
 use super::{Client, ClientError, ClientOptions};
 use crate::auth::{Message, Signer};
+use crate::backend::OfferedFilter;
+use crate::params;
 use crate::wire::peer::frame::Kind;
 use crate::wire::peer::{
     ChangesRequest, ConfirmAnswer, ConfirmRequest, Confirmed, FailedRequest, HoldsAnswer, HoldsRequest, Job,
@@ -193,6 +195,19 @@ impl PeerClient {
         let body = Sent { content_type: Some("application/vnd.weir.search"), bytes: body.into() };
         let answer = self.ask(Method::POST, "search", &body, Duration::ZERO).await?;
         Ok(SearchBody::new(self.frames(answer)))
+    }
+
+    /// Sends a component that a stage of a search is to run there. Waits until it is compiled.
+    pub async fn offer(&self, offered: &OfferedFilter) -> Result<(), ClientError> {
+        let mut route = format!("filter?name={}", offered.name);
+        if let Some(signature) = &offered.signature {
+            route.push_str("&signature=");
+            params::encode(&mut route, signature);
+        }
+        let body = Sent { content_type: Some("application/wasm"), bytes: offered.component.clone() };
+        let wait = Duration::from_millis(limits::FILTER_COMPILE_MS_MAX);
+        let answer = self.ask(Method::POST, &route, &body, wait).await?;
+        self.client.collect(answer).await.map(drop)
     }
 
     /// Tells that a snapshot is needed no more.

@@ -21,6 +21,8 @@ use weir_record::limits;
 use weir_replication::Place;
 
 use super::Request;
+use super::catalog::filter_name;
+use crate::backend::OfferedFilter;
 use crate::backend::peer::{OriginFile, OriginRequest};
 use crate::error::{ApiError, ErrorKind};
 use crate::server::{BodyError, Response, Shared, full, json};
@@ -33,19 +35,19 @@ use crate::wire::peer::{
 use admission::{Admitted, admit};
 
 pub(super) async fn info(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
-    let admitted = admit(&shared, request).await?;
+    let admitted = admit(&shared, request, limits::NODE_REQUEST_BYTES_MAX).await?;
     admitted.no_params()?;
     json(StatusCode::OK, &admitted.peer.info())
 }
 
 pub(super) async fn streams(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
-    let admitted = admit(&shared, request).await?;
+    let admitted = admit(&shared, request, limits::NODE_REQUEST_BYTES_MAX).await?;
     admitted.no_params()?;
     json(StatusCode::OK, &StreamsAnswer { streams: admitted.peer.streams().await?, missing: Vec::new() })
 }
 
 pub(super) async fn changes(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
-    let admitted = admit(&shared, request).await?;
+    let admitted = admit(&shared, request, limits::NODE_REQUEST_BYTES_MAX).await?;
     let mut request: ChangesRequest = parse(&admitted)?;
     request.wait_ms = request.wait_ms.min(limits::NODE_WAIT_MS_MAX);
     let changes = tokio::select! {
@@ -57,7 +59,7 @@ pub(super) async fn changes(shared: Arc<Shared>, request: Request) -> Result<Res
 }
 
 pub(super) async fn names(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
-    let admitted = admit(&shared, request).await?;
+    let admitted = admit(&shared, request, limits::NODE_REQUEST_BYTES_MAX).await?;
     let request: NamesRequest = parse(&admitted)?;
     if !request.is_bounded() {
         let max = limits::NODE_NAMES_UNITS_MAX;
@@ -70,7 +72,7 @@ pub(super) async fn names(shared: Arc<Shared>, request: Request) -> Result<Respo
 
 /// Streams a file. Its length is said before, so that a cut is seen.
 pub(super) async fn origin(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
-    let admitted = admit(&shared, request).await?;
+    let admitted = admit(&shared, request, limits::NODE_REQUEST_BYTES_MAX).await?;
     let mut params = admitted.params()?;
     let missing = |name| ApiError::bad_request("bad_parameter", format!("parameter {name} is missing"));
     let origin = params.take("name")?.ok_or_else(|| missing("name"))?;
@@ -114,7 +116,7 @@ pub(super) async fn origin(shared: Arc<Shared>, request: Request) -> Result<Resp
 }
 
 pub(super) async fn confirm(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
-    let admitted = admit(&shared, request).await?;
+    let admitted = admit(&shared, request, limits::NODE_REQUEST_BYTES_MAX).await?;
     let request: ConfirmRequest = parse(&admitted)?;
     if !request.is_bounded() {
         let max = limits::NODE_CONFIRMATIONS_MAX;
@@ -134,7 +136,7 @@ pub(super) async fn confirm(shared: Arc<Shared>, request: Request) -> Result<Res
 }
 
 pub(super) async fn holds(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
-    let admitted = admit(&shared, request).await?;
+    let admitted = admit(&shared, request, limits::NODE_REQUEST_BYTES_MAX).await?;
     let request: HoldsRequest = parse(&admitted)?;
     if !request.is_bounded() {
         let max = limits::NODE_CONFIRMATIONS_MAX;
@@ -151,14 +153,25 @@ pub(super) async fn holds(shared: Arc<Shared>, request: Request) -> Result<Respo
 }
 
 pub(super) async fn job(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
-    let admitted = admit(&shared, request).await?;
+    let admitted = admit(&shared, request, limits::NODE_REQUEST_BYTES_MAX).await?;
     let request: JobRequest = parse(&admitted)?;
     admitted.peer.job(request.job).await?;
     done()
 }
 
+/// Takes a component for a stage of searches to come.
+pub(super) async fn offer(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
+    let admitted = admit(&shared, request, limits::PLUGIN_FILE_BYTES_MAX).await?;
+    let mut params = admitted.params()?;
+    let (name, signature) = (filter_name(&mut params)?, params.take("signature")?);
+    params.finish(&["name", "signature"])?;
+    let component = admitted.body.bytes.clone();
+    admitted.peer.offer(OfferedFilter { name, component, signature }).await?;
+    done()
+}
+
 pub(super) async fn failed(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
-    let admitted = admit(&shared, request).await?;
+    let admitted = admit(&shared, request, limits::NODE_REQUEST_BYTES_MAX).await?;
     let mut request: FailedRequest = parse(&admitted)?;
     request.why.truncate(request.why.floor_char_boundary(limits::NODE_TEXT_BYTES_MAX));
     admitted.peer.failed(request).await?;
@@ -166,7 +179,7 @@ pub(super) async fn failed(shared: Arc<Shared>, request: Request) -> Result<Resp
 }
 
 pub(super) async fn plan(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
-    let admitted = admit(&shared, request).await?;
+    let admitted = admit(&shared, request, limits::NODE_REQUEST_BYTES_MAX).await?;
     let request: PlanRequest = parse(&admitted)?;
     if request.from > request.to {
         return Err(ApiError::bad_request("bad_range", "from lies after to"));
@@ -175,14 +188,14 @@ pub(super) async fn plan(shared: Arc<Shared>, request: Request) -> Result<Respon
 }
 
 pub(super) async fn release(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
-    let admitted = admit(&shared, request).await?;
+    let admitted = admit(&shared, request, limits::NODE_REQUEST_BYTES_MAX).await?;
     let request: ReleaseRequest = parse(&admitted)?;
     admitted.peer.release(request.snapshot);
     done()
 }
 
 pub(super) async fn search(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
-    let admitted = admit(&shared, request).await?;
+    let admitted = admit(&shared, request, limits::NODE_REQUEST_BYTES_MAX).await?;
     admitted.no_params()?;
     let request = SearchRequest::decode(&admitted.body.bytes)
         .map_err(|error| ApiError::bad_request("bad_search", error.to_string()))?;
@@ -198,7 +211,7 @@ pub(super) async fn search(shared: Arc<Shared>, request: Request) -> Result<Resp
 }
 
 pub(super) async fn tail(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
-    let admitted = admit(&shared, request).await?;
+    let admitted = admit(&shared, request, limits::NODE_REQUEST_BYTES_MAX).await?;
     let request: TailRequest = parse(&admitted)?;
     let resume_bytes = request.resume.as_ref().map_or(1, Bytes::len);
     if !(1..=limits::TAIL_POSITION_BYTES_MAX).contains(&resume_bytes) {

@@ -5,7 +5,6 @@
 
 use http::header::{CONNECTION, CONTENT_TYPE, TE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use weir_record::limits;
 
 use axum::body::Body;
 
@@ -24,13 +23,14 @@ pub(super) async fn pass_on(
     shared: &Shared,
     nodes: &[PeerClient],
     request: Request,
+    body_bytes_max: usize,
 ) -> Result<Response, ApiError> {
     let Request { head, body } = request;
     if head.headers.contains_key(MARK) {
         // Roles have changed, and somebody has not heard of it yet.
         return Err(nobody("it was passed on by a node that took this one for one that answers"));
     }
-    let body = read_body(shared, &head.headers, body, limits::HTTP_SMALL_BODY_BYTES_MAX).await?;
+    let body = read_body(shared, &head.headers, body, body_bytes_max).await?;
     let mut headers = HeaderMap::from_iter([(MARK, HeaderValue::from_static("1"))]);
     for name in ALONG {
         headers.extend(head.headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())));

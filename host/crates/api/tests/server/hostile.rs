@@ -136,7 +136,7 @@ async fn connections_above_the_limits_are_told_so() {
 
 #[tokio::test]
 async fn bodies_in_memory_are_bounded_in_all() {
-    let server = run(ServerOptions { body_bytes_max: 1 << 20, inflight_bytes_max: 2 << 20, ..hasty() });
+    let server = run(ServerOptions { body_bytes_max: 1 << 20, inflight_bytes_max: 2 << 20, ..tight() });
     // Requests that reach the node hold their share until it has stored them.
     let gate = server.node.gate.acquire_many(1_000_000).await.unwrap();
     let request = |body: Vec<u8>| {

@@ -131,15 +131,8 @@ impl Checker<'_> {
     fn entry(&mut self, kind: &Kind, key: &Key, path: &str, entry: Entry) -> Named {
         let place = entry.node.place.clone();
         let value = self.value(kind, key.path, path, &entry.key_place, entry.node);
-        let unsupported = match key.support {
-            Support::Now => None,
-            // One complaint is enough for a value that is wrong as well.
-            Support::NotYet(_) if matches!(value, Checked::Invalid) => None,
-            Support::NotYet(text) => Some((Gravity::NotYet, text)),
-            Support::Refused(text) => Some((Gravity::Refused, text)),
-        };
-        if let Some((gravity, text)) = unsupported {
-            self.problems.add(gravity, &entry.key_place, path, text.to_owned());
+        if let Support::Refused(text) = key.support {
+            self.problems.add(Gravity::Refused, &entry.key_place, path, text.to_owned());
         }
         Named { name: last(key.path).to_owned(), name_place: entry.key_place, item: Item { place, value } }
     }

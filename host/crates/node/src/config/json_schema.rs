@@ -70,7 +70,7 @@ fn schema_of(key: &Key) -> Value {
 fn doc_of(key: &Key) -> String {
     match key.support {
         Support::Now => key.doc.to_owned(),
-        Support::NotYet(why) | Support::Refused(why) => format!("{} ({why})", key.doc),
+        Support::Refused(why) => format!("{} ({why})", key.doc),
     }
 }
 
@@ -94,6 +94,7 @@ fn of_kind(kind: &Kind) -> Value {
         Kind::Socket | Kind::HostPort => pattern("^.+:[0-9]+$"),
         Kind::OrOff(inner) => either(&of_kind(inner), "off"),
         Kind::Url(schemes) => pattern(&format!("^({})://.+$", schemes.join("|"))),
+        Kind::PublicKey => pattern("^ed25519:[0-9a-fA-F]{64}$"),
         Kind::Digest => pattern("^(sha256:)?[0-9a-fA-F]{64}$"),
         Kind::Free => json!({}),
     }

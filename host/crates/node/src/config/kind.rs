@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use weir_plugin_runtime::PublicKey;
+
 use crate::config::place::Place;
 use crate::config::schema::Kind;
 use crate::config::tree::{Node, Spelling, Value};
@@ -27,6 +29,7 @@ pub(crate) enum Simple {
     Path(PathBuf),
     Glob(String),
     Digest([u8; 32]),
+    PublicKey(PublicKey),
 }
 
 /// Directories that relative paths are taken from; both absolute.
@@ -74,6 +77,7 @@ pub(crate) fn understand(kind: &Kind, node: &Node, bases: Bases<'_>) -> Option<S
             Simple::Glob(absolute_glob(bases.of(&node.place), text))
         }
         Kind::Digest => Simple::Digest(parse_digest(text)?),
+        Kind::PublicKey => Simple::PublicKey(text.parse().ok()?),
         _ => return None,
     })
 }
@@ -142,6 +146,9 @@ pub(crate) fn expectation(kind: &Kind) -> String {
         Kind::Glob => "a path pattern such as \"/var/log/**/*.log\"".to_owned(),
         Kind::GlobOrName => "a path or name pattern such as \"*.gz\"".to_owned(),
         Kind::Digest => "a SHA-256 of 64 hex digits".to_owned(),
+        Kind::PublicKey => {
+            "a public key, ed25519: and 64 hex digits, as `weir plugin keygen` prints".to_owned()
+        }
     }
 }
 

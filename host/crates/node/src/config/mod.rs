@@ -33,7 +33,8 @@ pub use overlay::Overlay;
 pub use place::{Gravity, Place, Problem};
 pub use resolved::{
     AmqpGrant, AmqpTls, Cluster, Config, Durability, FilesGrant, Gossip, Grants, Listen, OnFull, OnTrap,
-    PluginConfig, QueryConfig, Retention, RetentionRule, Roles, Secret, SourceConfig, Spool, StorageConfig,
+    PluginConfig, PolicyConfig, QueryConfig, Retention, RetentionRule, Roles, Secret, SourceConfig, Spool,
+    StorageConfig,
 };
 
 use crate::config::kind::Bases;

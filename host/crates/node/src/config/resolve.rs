@@ -15,8 +15,8 @@ use crate::config::gossip;
 use crate::config::kind::Simple;
 use crate::config::place::{Gravity, Place, Problems, did_you_mean, join_path};
 use crate::config::resolved::{
-    Config, Durability, FilesGrant, Grants, Listen, OnFull, OnTrap, PluginConfig, QueryConfig, Roles,
-    SourceConfig, Spool, StorageConfig,
+    Config, Durability, FilesGrant, Grants, Listen, OnFull, OnTrap, PluginConfig, PolicyConfig, QueryConfig,
+    Roles, SourceConfig, Spool, StorageConfig,
 };
 use crate::config::schema::INSECURE_PHRASE;
 
@@ -61,6 +61,7 @@ pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Proble
         storage: storage(settings.table("storage")?)?,
         retention: retention?,
         query: query(settings.table("query")?)?,
+        policy: policy(settings.table("policy")?)?,
         sources: sources.into_iter().collect::<Option<_>>()?,
         plugins: plugins.into_iter().collect::<Option<_>>()?,
     })
@@ -323,6 +324,23 @@ fn sources_together(settings: &Table, problems: &mut Problems) {
         }
         holder = holder.or(Some(&named.name));
     }
+}
+
+fn policy(table: &Table) -> Option<PolicyConfig> {
+    let Simple::Bool(ad_hoc_filters) = *table.simple("ad_hoc_filters")? else { return None };
+    let digest = |(_, simple): (&Place, &Simple)| match simple {
+        Simple::Digest(digest) => Some(*digest),
+        _ => None,
+    };
+    let key = |(_, simple): (&Place, &Simple)| match simple {
+        Simple::PublicKey(key) => Some(*key),
+        _ => None,
+    };
+    Some(PolicyConfig {
+        filters: table.list("filters").filter_map(digest).collect(),
+        keys: table.list("keys").filter_map(key).collect(),
+        ad_hoc_filters,
+    })
 }
 
 fn plugin(named: &Named) -> Option<PluginConfig> {

@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use weir_plugin_runtime::PublicKey;
 use weir_record::Stream;
 
 /// What one node does. Made by [`load`](crate::config::load) alone.
@@ -36,6 +37,8 @@ pub struct Config {
     pub retention: Retention,
     /// What one query may take.
     pub query: QueryConfig,
+    /// What others may have it run.
+    pub policy: PolicyConfig,
     /// Sources by name, sorted.
     pub sources: Vec<SourceConfig>,
     /// Plugins that are not embedded (or stand in for an embedded one), by name, sorted.
@@ -120,6 +123,17 @@ pub struct Gossip {
     pub advertise: Option<String>,
     /// Hosts and ports of some others.
     pub join: Vec<String>,
+}
+
+/// What others may have this node run in queries, beside what it has embedded or configured itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PolicyConfig {
+    /// Components by their SHA-256.
+    pub filters: Vec<[u8; 32]>,
+    /// Keys whose signature will do.
+    pub keys: Vec<PublicKey>,
+    /// Whatever anybody who may ask queries brings along.
+    pub ad_hoc_filters: bool,
 }
 
 /// Addresses to listen on.

@@ -71,6 +71,8 @@ pub enum Kind {
     GlobOrName,
     /// SHA-256 in hex, with or without `sha256:` in front.
     Digest,
+    /// A key that signs components: `ed25519:` and 64 hex digits.
+    PublicKey,
     /// Anything: the plugin's own settings, checked by the plugin.
     Free,
 }
@@ -91,8 +93,6 @@ pub enum Unset {
 pub enum Support {
     /// It does.
     Now,
-    /// It is accepted and not acted on, which is safe; the text says what the node does instead.
-    NotYet(&'static str),
     /// Ignoring it would be unsafe: the node does not start with it; the text says what is missing.
     Refused(&'static str),
 }
@@ -307,15 +307,21 @@ const MOST: &[Key] = &[
         "A query that takes longer ends, and says that its answer is not complete. Its reader's slowness counts, so an export needs room.",
     ),
     table("policy", "What other nodes may ask of this one."),
-    but(
-        Support::NotYet(
-            "for other nodes this version runs what it has embedded or configured itself, if it is the same file",
-        ),
-        optional(
-            "policy.filters",
-            Kind::List(&Kind::Digest),
-            "What this node runs for queries of other nodes, beside the embedded ones.",
-        ),
+    optional(
+        "policy.filters",
+        Kind::List(&Kind::Digest),
+        "What this node runs for queries of other nodes, beside what it has embedded or configured itself.",
+    ),
+    optional(
+        "policy.keys",
+        Kind::List(&Kind::PublicKey),
+        "It runs as well what is signed by one of these keys: `weir plugin keygen` and `weir plugin sign`.",
+    ),
+    is(
+        "policy.ad_hoc_filters",
+        Kind::Bool,
+        "false",
+        "It runs whatever filter anybody who may ask queries brings along: `weir query --filter ./mine.wasm`. Filters reach nothing but the records of their query, and are bounded in time and memory.",
     ),
     optional(
         "sources",

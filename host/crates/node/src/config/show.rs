@@ -77,6 +77,7 @@ fn simple_text(simple: &Simple) -> String {
         Simple::Socket(address) => address.to_string(),
         Simple::Path(path) => path.display().to_string(),
         Simple::Digest(digest) => hex(digest),
+        Simple::PublicKey(key) => key.to_string(),
     };
     toml::Value::String(text).to_string()
 }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use weir_api::backend::ApiError;
 use weir_api::backend::peer::{
     Buckets, SearchMode, SearchPart, SearchRequest, SnapshotToken, Syntax, UnitOrigins,
 };
@@ -11,7 +12,7 @@ use weir_api::client::SearchBody;
 use weir_query::{Around, Stats};
 
 use super::{Kind, Question, Verdict};
-use crate::filters::Spec;
+use crate::filters::{FILTER_REFUSED, FILTER_WANTED, Spec};
 use crate::peers::Peer;
 
 /// Begins a search. An error says that it is to be planned anew.
@@ -58,7 +59,27 @@ pub(super) async fn open(
         log,
         units,
     };
-    peer.client.search(&request).await.map_err(|error| question.verdict.of(&peer.url, &error))
+    let told = |error| question.verdict.of(&peer.url, &error);
+    match peer.client.search(&request).await {
+        Err(error) if error.code() == Some(FILTER_WANTED) && !request.stages.is_empty() => {
+            send_filters(peer, question).await?;
+            peer.client.search(&request).await.map_err(told)
+        }
+        answer => answer.map_err(told),
+    }
+}
+
+/// Sends a node the components of a question, which it says it would run if it had them.
+async fn send_filters(peer: &Peer, question: &Question) -> Result<(), String> {
+    for spec in &*question.stages {
+        let spec = spec.clone();
+        let offer = tokio::task::spawn_blocking(move || spec.offer()).await;
+        let offer = offer.map_err(|_| "reading a filter has panicked".to_owned())?;
+        let offer =
+            offer.map_err(|why| question.verdict.of_own(ApiError::bad_request(FILTER_REFUSED, why)))?;
+        peer.client.offer(&offer).await.map_err(|error| question.verdict.of(&peer.url, &error))?;
+    }
+    Ok(())
 }
 
 /// Hands its parts on until it ends or nobody wants them.

@@ -7,9 +7,10 @@ use weir_api::backend::{ApiError, ErrorKind};
 use weir_api::client::ClientError;
 
 use super::local::FILTER_FAILED;
+use crate::filters::{FILTER_REFUSED, FILTER_WANTED};
 
 /// Codes of errors that no other node can mend.
-const FINAL: [&str; 2] = [FILTER_FAILED, "filter_unknown"];
+const FINAL: [&str; 5] = [FILTER_FAILED, "filter_unknown", "bad_filter", FILTER_WANTED, FILTER_REFUSED];
 
 /// The first such error of a query. Clones share it.
 #[derive(Debug, Clone, Default)]

@@ -82,7 +82,7 @@ async fn an_endless_loop_ends_in_bounded_time_wherever_it_is() {
         let spent = started.elapsed();
         assert!(matches!(error.fault(), Fault::Deadline { limit_ms: 300 }), "{error}");
         assert!(error.frames()[0].starts_with(frame), "{error}");
-        assert!(spent >= Duration::from_millis(300) && spent < Duration::from_secs(10), "{spent:?}");
+        assert!(spent >= Duration::from_millis(300) && spent < Duration::from_mins(1), "{spent:?}");
     }
     let error = World::hasty().open(&Guest { open: Some(LOOP), ..Guest::default() }).await.err().unwrap();
     assert!(matches!((error.fault(), error.call()), (Fault::Deadline { .. }, Call::Open)), "{error}");

@@ -168,16 +168,20 @@ async fn waits_end_at_the_budget_and_when_stopping() {
     let guest = Guest { head: TIMING, poll: Some(poll.leak()), ..Guest::default() };
     let world = World::default();
     let mut source = world.open(&guest).await.unwrap();
-    let started = std::time::Instant::now();
+    let (opening, started) = (world.counters.stats().running, std::time::Instant::now());
     source.poll(Budget { wait_ms: 50, ..Budget::MAX }).await.unwrap();
-    assert!(started.elapsed().as_millis() >= 50);
+    let (waited, busy) = (started.elapsed(), world.counters.stats().running);
+    assert!(waited.as_millis() >= 50);
+    assert!(
+        busy + std::time::Duration::from_millis(49) <= opening + waited,
+        "waiting is not running: {busy:?} of {waited:?}"
+    );
     let stop = world.stop.clone();
     let started = std::time::Instant::now();
     let (polled, ()) =
-        tokio::join!(source.poll(Budget { wait_ms: 1000, ..Budget::MAX }), async { stop.stop() });
+        tokio::join!(source.poll(Budget { wait_ms: 300_000, ..Budget::MAX }), async { stop.stop() });
     polled.unwrap();
-    assert!(started.elapsed().as_millis() < 900);
-    assert!(world.counters.stats().running.as_millis() < 500, "waiting is not running");
+    assert!(started.elapsed().as_secs() < 60);
 }
 
 #[tokio::test]

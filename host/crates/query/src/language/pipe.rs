@@ -28,7 +28,7 @@ pub struct Piped {
 /// One pipe as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stage {
-    /// The name of a filter: letters, digits, `-` and `_`.
+    /// The name of a filter: letters, digits, `-` and `_`; or `sha256:` and the digest of a component.
     pub name: String,
     /// Where the name begins, in characters of the query, the first being 1.
     pub column: usize,
@@ -78,6 +78,9 @@ pub fn parse_piped(text: &str) -> Result<Piped, ParseError> {
     Ok(Piped { expr, stages })
 }
 
+/// What a component that has no name is called by: the hex digits of its SHA-256 follow.
+const BY_DIGEST: &str = "sha256:";
+
 fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_')
 }
@@ -85,7 +88,8 @@ fn is_name(c: char) -> bool {
 fn stage(rest: &mut Lexer<'_>) -> Result<Stage, ParseError> {
     rest.skip_blank();
     let column = rest.column();
-    let end = rest.text().find(|c| !is_name(c)).unwrap_or(rest.text().len());
+    let digest = if rest.text().starts_with(BY_DIGEST) { BY_DIGEST.len() } else { 0 };
+    let end = rest.text()[digest..].find(|c| !is_name(c)).map_or(rest.text().len(), |end| digest + end);
     let name = rest.take(end).to_owned();
     if name.is_empty() {
         return Err(ParseError::new(

@@ -2,7 +2,7 @@
 
 use crate::limits::{
     BATCH_BYTES_MAX, BATCH_RECORDS_MAX, NODE_FRAME_BYTES_MAX, NODE_KNOWN_MAX, PLUGIN_COPY_BYTES_MAX,
-    RECORD_BYTES_MAX,
+    PLUGIN_FILE_BYTES_MAX, RECORD_BYTES_MAX,
 };
 
 /// Pipes of a query.
@@ -23,9 +23,18 @@ pub const AGGREGATE_PARTIAL_BYTES_MAX: usize = 16 << 20;
 pub const AGGREGATE_SUSPECTS_MAX: usize = 16_384;
 /// What those of one go may take, from all nodes together; a query with more is refused.
 pub const AGGREGATE_SUSPECTS_BYTES_MAX: usize = 256 << 20;
+/// Name of a component that is sent from node to node.
+pub const FILTER_NAME_BYTES_MAX: usize = 64;
+/// Components that a node keeps in memory because others have sent them; the one that was asked for longest ago goes first.
+pub const FILTERS_SENT_MAX: usize = 32;
+/// Their files, all together, in bytes.
+pub const FILTERS_SENT_BYTES_MAX: usize = 128 << 20;
+/// How long a node that was sent a component may take to compile it, in milliseconds.
+pub const FILTER_COMPILE_MS_MAX: u64 = 60_000;
 /// Words and literals that a filter may hint at, all together.
 pub const FILTER_HINTS_MAX: usize = 64;
 
+const _: () = assert!(FILTERS_SENT_BYTES_MAX >= 2 * PLUGIN_FILE_BYTES_MAX);
 const _: () = assert!(FILTER_BATCH_RECORDS_MAX <= BATCH_RECORDS_MAX);
 const _: () = assert!(FILTER_BATCH_BYTES_MAX + RECORD_BYTES_MAX <= BATCH_BYTES_MAX);
 const _: () = assert!(AGGREGATE_SUSPECTS_MAX <= NODE_KNOWN_MAX / 2);

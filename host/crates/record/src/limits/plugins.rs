@@ -16,6 +16,8 @@ pub const PLUGIN_INSTANCES_MAX: usize = 300;
 pub const PLUGIN_HANDLES_MAX: usize = 1024;
 /// A component file.
 pub const PLUGIN_FILE_BYTES_MAX: usize = 32 << 20;
+/// The file with the signature of a component.
+pub const SIGNATURE_BYTES_MAX: u64 = 1 << 10;
 /// Longest wait the host lets one poll take.
 pub const PLUGIN_POLL_WAIT_MS_MAX: u32 = 1_000;
 /// What a call may take beyond the wait it was given.

@@ -32,7 +32,11 @@ impl Admitted<'_> {
 
 /// Reads a request and decides whether it may be answered. What can be refused by its head is refused before
 /// its body is read.
-pub(super) async fn admit(shared: &Shared, request: Request) -> Result<Admitted<'_>, ApiError> {
+pub(super) async fn admit(
+    shared: &Shared,
+    request: Request,
+    body_bytes_max: usize,
+) -> Result<Admitted<'_>, ApiError> {
     let Some(peer) = shared.backend.peer() else {
         return Err(ApiError::new(ErrorKind::NotFound, "no_cluster", "this node has no part in a cluster")
             .hint("routes under /api/v1/node/ are answered by nodes that have peers"));
@@ -42,7 +46,7 @@ pub(super) async fn admit(shared: &Shared, request: Request) -> Result<Admitted<
         Some(key) => Some((key, signature_of(&head, shared.backend.now_ms())?)),
         None => same_machine(shared, &head).map(|()| None)?,
     };
-    let body = read_body(shared, &head.headers, body, limits::NODE_REQUEST_BYTES_MAX).await?;
+    let body = read_body(shared, &head.headers, body, body_bytes_max).await?;
     if let Some((key, signature)) = signed {
         let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let message = Message { method: head.method.as_str(), target, body: &body.bytes };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::timeout;
+use weir_api::backend::OfferedFilter;
 use weir_api::backend::peer::{
     Buckets, ChangesRequest, ConfirmRequest, Confirmation, Confirmed, CountedOn, FailedRequest, Gap,
     HashedRows, HoldsRequest, Job, Kept, NamesRequest, OriginRequest, Origins, PlanRequest, Role, SearchMode,
@@ -90,6 +91,13 @@ async fn short_questions_are_answered() {
     assert_eq!(peer.asked.lock().holds, [request]);
     client.job(Job::CancelDrain).await.unwrap();
     assert_eq!(peer.asked.lock().jobs, [Job::CancelDrain]);
+
+    // More than any other request may have.
+    let component = Bytes::from(vec![7; limits::NODE_REQUEST_BYTES_MAX + 1]);
+    let signature = Some("ed25519:0a:0b &+%".to_owned());
+    let offered = OfferedFilter { name: "orders-only".into(), component, signature };
+    client.offer(&offered).await.unwrap();
+    assert_eq!(peer.asked.lock().offered, [offered]);
 
     client.release(SnapshotToken(9)).await.unwrap();
     assert_eq!(peer.asked.lock().released, [SnapshotToken(9)]);

@@ -17,7 +17,7 @@ use weir_api::backend::peer::{
     PlanRequest, Role, SearchAnswer, SearchEnd, SearchMode, SearchPart, SearchRequest, SnapshotToken,
     TailAnswer, TailEvent, TailRequest,
 };
-use weir_api::backend::{ApiError, ErrorKind};
+use weir_api::backend::{ApiError, ErrorKind, OfferedFilter};
 use weir_api::{ClusterKey, Signer, Stamp};
 use weir_query::{Rows, Stats};
 use weir_record::{RecordId, Stream};
@@ -71,6 +71,7 @@ pub(crate) struct Asked {
     pub(crate) failed: Vec<FailedRequest>,
     pub(crate) holds: Vec<HoldsRequest>,
     pub(crate) jobs: Vec<Job>,
+    pub(crate) offered: Vec<OfferedFilter>,
     pub(crate) plans: Vec<PlanRequest>,
     pub(crate) searches: Vec<SearchRequest>,
     pub(crate) released: Vec<SnapshotToken>,
@@ -189,6 +190,11 @@ fn parts_of(mode: &SearchMode) -> Vec<SearchPart> {
 impl PeerBackend for PeerNode {
     fn cluster_key(&self) -> Option<&ClusterKey> {
         self.key.as_ref()
+    }
+
+    fn offer(&self, offered: OfferedFilter) -> BoxFuture<'_, Result<(), ApiError>> {
+        self.asked.lock().offered.push(offered);
+        Box::pin(async { Ok(()) })
     }
 
     fn streams(&self) -> BoxFuture<'_, Result<Vec<StreamInfo>, ApiError>> {

@@ -250,20 +250,15 @@ fn what_a_memory_cannot_give_is_refused() {
 }
 
 #[test]
-fn what_is_not_acted_on_yet_is_said_and_the_node_starts() {
-    let digest = "ab".repeat(32);
+fn a_policy_names_digests_and_keys() {
+    let (digest, key) = ("ab".repeat(32), "cd".repeat(32));
+    check(&format!("policy.filters = [\"sha256:{digest}\"]\npolicy.keys = [\"ed25519:{key}\"]"), &[]);
     check(
-        &format!("policy.filters = [\"sha256:{digest}\"]"),
+        "policy.filters = [\"orders\"]\npolicy.keys = [\"ed25519:00\"]\npolicy.ad_hoc_filters = 1",
         &[
-            "weir.toml:1:8: policy.filters: for other nodes this version runs what it has embedded or configured itself, if it is the same file",
-        ],
-    );
-    // What stands inside is checked all the same.
-    check(
-        "policy.filters = [\"x\"]",
-        &[
-            "weir.toml:1:8: policy.filters: for other nodes this version runs what it has embedded or configured itself, if it is the same file",
-            "weir.toml:1:19: policy.filters[0]: expected a SHA-256 of 64 hex digits, got \"x\"",
+            "weir.toml:1:19: policy.filters[0]: expected a SHA-256 of 64 hex digits, got \"orders\"",
+            "weir.toml:2:16: policy.keys[0]: expected a public key, ed25519: and 64 hex digits, as `weir plugin keygen` prints, got \"ed25519:00\"",
+            "weir.toml:3:25: policy.ad_hoc_filters: expected true or false, got 1 (an integer)",
         ],
     );
 }

@@ -14,7 +14,6 @@ fn the_configuration_of_the_contract_has_no_error() {
             (Gravity::Refused, "forward.to"),
             (Gravity::Refused, "tls"),
             (Gravity::Refused, "auth"),
-            (Gravity::NotYet, "policy.filters"),
         ]
     );
     assert!(loaded.config.is_none());

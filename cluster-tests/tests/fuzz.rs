@@ -13,6 +13,8 @@ mod counting;
 mod inputs;
 #[path = "fuzz/mutation.rs"]
 mod mutation;
+#[path = "fuzz/plugins.rs"]
+mod plugins;
 #[path = "fuzz/targets.rs"]
 mod targets;
 
@@ -123,4 +125,20 @@ fn any_query_is_read_or_refused() {
 fn any_payload_is_searched_for_fields() {
     let mut mutator = Mutator { words: inputs::FIELD_WORDS, ..Mutator::default() };
     check(&inputs::payloads(), &mut mutator, 60_000, targets::fields, |bytes| 16 * bytes + ANYWAY_BYTES);
+}
+
+#[test]
+fn any_batch_of_a_plugin_is_taken_or_refused() {
+    check(&plugins::batches(), &mut Mutator::default(), 60_000, plugins::batch, |bytes| {
+        // Every label of every stream may be copied, and an empty record costs its place in every list.
+        256 * bytes + ANYWAY_BYTES
+    });
+}
+
+#[test]
+fn any_component_is_told_or_refused() {
+    let mut mutator = Mutator { words: plugins::WORDS, ..Mutator::default() };
+    check(&plugins::components(), &mut mutator, 3_000, plugins::component, |bytes| {
+        256 * bytes + 64 * ANYWAY_BYTES
+    });
 }

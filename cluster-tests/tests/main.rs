@@ -23,6 +23,7 @@ mod oklog;
 mod oklog_ingesters;
 mod oklog_nodes;
 mod partitions;
+mod plugin_tool;
 mod quiet;
 mod rabbitmq;
 mod repair;

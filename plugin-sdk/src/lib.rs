@@ -57,9 +57,9 @@ macro_rules! export_source {
         #[cfg(target_family = "wasm")]
         #[allow(unsafe_code)]
         const _: () = {
-            type Plugin = $crate::Adapter<$source>;
-    $crate::bindings::about::export_about_part!(Plugin with_types_in $crate::bindings::about);
-    $crate::bindings::export_source_part!(Plugin with_types_in $crate::bindings);
+            type WeirExported = $crate::Adapter<$source>;
+    $crate::bindings::about::export_about_part!(WeirExported with_types_in $crate::bindings::about);
+    $crate::bindings::export_source_part!(WeirExported with_types_in $crate::bindings);
         };
     };
 }
@@ -76,9 +76,9 @@ macro_rules! export_filter {
         #[cfg(target_family = "wasm")]
         #[allow(unsafe_code)]
         const _: () = {
-            type Plugin = $crate::FilterAdapter<$plugin>;
-    $crate::bindings::about::export_about_part!(Plugin with_types_in $crate::bindings::about);
-    $crate::bindings::filter::export_filter_part!(Plugin with_types_in $crate::bindings::filter);
+            type WeirExported = $crate::FilterAdapter<$plugin>;
+            $crate::bindings::about::export_about_part!(WeirExported with_types_in $crate::bindings::about);
+            $crate::bindings::filter::export_filter_part!(WeirExported with_types_in $crate::bindings::filter);
         };
     };
 }
@@ -95,9 +95,9 @@ macro_rules! export_rewrite {
         #[cfg(target_family = "wasm")]
         #[allow(unsafe_code)]
         const _: () = {
-            type Plugin = $crate::RewriteAdapter<$plugin>;
-    $crate::bindings::about::export_about_part!(Plugin with_types_in $crate::bindings::about);
-    $crate::bindings::rewrite::export_rewrite_part!(Plugin with_types_in $crate::bindings::rewrite);
+            type WeirExported = $crate::RewriteAdapter<$plugin>;
+            $crate::bindings::about::export_about_part!(WeirExported with_types_in $crate::bindings::about);
+            $crate::bindings::rewrite::export_rewrite_part!(WeirExported with_types_in $crate::bindings::rewrite);
         };
     };
 }
@@ -114,9 +114,9 @@ macro_rules! export_aggregate {
         #[cfg(target_family = "wasm")]
         #[allow(unsafe_code)]
         const _: () = {
-            type Plugin = $crate::AggregateAdapter<$plugin>;
-            $crate::bindings::about::export_about_part!(Plugin with_types_in $crate::bindings::about);
-            $crate::bindings::aggregate::export_aggregate_part!(Plugin with_types_in $crate::bindings::aggregate);
+            type WeirExported = $crate::AggregateAdapter<$plugin>;
+            $crate::bindings::about::export_about_part!(WeirExported with_types_in $crate::bindings::about);
+            $crate::bindings::aggregate::export_aggregate_part!(WeirExported with_types_in $crate::bindings::aggregate);
         };
     };
 }

@@ -9,8 +9,9 @@ use super::tree::Tree;
 
 /// The crates of ours that each crate may depend on. An arrow is for ever: what is below can be
 /// tested, simulated and fuzzed without what is above.
-const EDGES: [(&str, &[&str]); 15] = [
-    ("weir", &["weir-node", "weir-api", "weir-export", "weir-segment"]),
+const EDGES: [(&str, &[&str]); 16] = [
+    ("weir", &["weir-node", "weir-api", "weir-export", "weir-plugin-tool", "weir-segment"]),
+    ("weir-plugin-tool", &["weir-plugin-runtime", "weir-query", "weir-record"]),
     ("weir-export", &["weir-api", "weir-query", "weir-segment", "weir-storage", "weir-record"]),
     (
         "weir-node",

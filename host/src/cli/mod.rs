@@ -126,7 +126,12 @@ mod tests {
             // Behind a pipe, before an explanation.
             let parts =
                 lines.flat_map(|line| line.split(" | ")).map(|part| part.split("    ").next().unwrap_or(""));
-            found.extend(parts.map(|part| part.split(" > ").next().unwrap_or("").trim().to_owned()));
+            // Before a file that is written or read.
+            let bare = |part: &str| {
+                let part = part.split(" > ").next().unwrap_or("");
+                part.split(" < ").next().unwrap_or("").trim().to_owned()
+            };
+            found.extend(parts.map(bare));
             command.get_subcommands().for_each(|inner| examples(inner, found));
         }
         let mut found = Vec::new();
@@ -170,6 +175,11 @@ mod tests {
             "weir testsvc --rate fast",
             "weir testsvc --size 3",
             "weir plugin",
+            "weir plugin new",
+            "weir plugin new filter",
+            "weir plugin new filter x --lang cobol",
+            "weir plugin bench --seconds many",
+            "weir plugin run --label env",
             "weir config check --color blue",
             "weir forward",
             "weir segment export",

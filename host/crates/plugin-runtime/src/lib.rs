@@ -54,6 +54,7 @@ pub use instance::source::{Budget, Polled, Source, SourceOptions, Taken};
 pub use instance::stage::{Hints, Stage, StageOptions};
 pub use kind::Kind;
 pub use limits::{LimitError, Limits};
+pub use module::component;
 pub use observe::{Counters, Level, LogLine, Metric, MetricKind, Observer, Stats, TracingObserver};
 pub use plugin::Plugin;
 pub use restart::{Action, OnTrap, Outcome, RestartPolicy, Standing, Stopped};

@@ -10,8 +10,9 @@ use crate::metadata::Packages;
 /// Custom sections that carry a component's metadata in a core module begin with this.
 const METADATA: &str = "component-type";
 
-/// A valid component out of the bytes of a file.
-pub(crate) fn component(bytes: Vec<u8>) -> Result<Vec<u8>, LoadFault> {
+/// A valid component out of the bytes of a file: one that it is, or one that is made of a core module with the metadata of
+/// a world. Whether a node would take it, [`Runtime::load`](crate::Runtime::load) says.
+pub fn component(bytes: Vec<u8>) -> Result<Vec<u8>, LoadFault> {
     check_magic(&bytes)?;
     // Before anything else looks at the bytes: everything after relies on them being well formed.
     Validator::new_with_features(features())

@@ -24,6 +24,7 @@ mod oklog_nodes;
 mod partitions;
 mod quiet;
 mod rabbitmq;
+mod reload;
 mod repair;
 mod sdk_outside;
 mod sim;

@@ -34,6 +34,7 @@ mod progress;
 mod pulling;
 mod queries;
 mod recovered;
+mod reload;
 mod remember;
 mod repairing;
 mod run;
@@ -48,6 +49,7 @@ mod tcp_lines;
 mod upkeep;
 
 pub use inspect::{InspectError, PluginNeed, PluginSummary, inspect};
+pub use reload::Reread;
 pub use run::{RunError, RunOptions, run};
 
 /// A plugin that is part of the binary.

@@ -26,6 +26,7 @@ mod partitions;
 mod plugin_tool;
 mod quiet;
 mod rabbitmq;
+mod reload;
 mod repair;
 mod sdk_outside;
 mod sim;

@@ -8,7 +8,7 @@ use weir_node::config::Overlay;
 
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::go_flags::line_port;
-use crate::cli::load::{judge, load, sets};
+use crate::cli::load::sets;
 use crate::cli::run;
 use crate::cli::terminal::Color;
 use crate::cli::wanted::split_label;
@@ -114,8 +114,7 @@ impl PrefixStyle {
 }
 
 pub(crate) fn run(args: &Forward, color: Color) -> Result<Exit, Failure> {
-    let loaded = load(args.config.as_deref(), &overlays(args)?)?;
-    run::start(judge(loaded, color)?)
+    run::start(args.config.as_deref(), overlays(args)?, color)
 }
 
 /// Everything the flags say, as settings: they pass the same checks as a file.

@@ -1,9 +1,12 @@
 //! `weir run`: a node; and the same with roles said by the name of the command.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use clap::Args;
 use serde_json::json;
 use weir_node::RunOptions;
-use weir_node::config::{Config, Overlay};
+use weir_node::config::Overlay;
 
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::load::{ConfigArgs, SettingArgs, judge, load};
@@ -91,18 +94,24 @@ pub(crate) fn ingeststore(args: &Ingeststore, color: Color) -> Result<Exit, Fail
 fn run_as(command: &str, roles: &[&str], args: &SettingArgs, color: Color) -> Result<Exit, Failure> {
     let mut overlays = args.overlays()?;
     overlays.push(Overlay::exact(command, &["node", "roles"], json!(roles)));
-    let loaded = load(args.file(), &overlays)?;
-    start(judge(loaded, color)?)
+    start(args.file(), overlays, color)
 }
 
 pub(crate) fn run(args: &Run, color: Color) -> Result<Exit, Failure> {
-    let loaded = load(args.config.file(), &args.config.overlays()?)?;
-    start(judge(loaded, color)?)
+    start(args.config.file(), args.config.overlays()?, color)
 }
 
-/// Runs what is configured to its end.
-pub(crate) fn start(config: Config) -> Result<Exit, Failure> {
-    let options =
-        RunOptions { config, embedded: embedded::PLUGINS.to_vec(), version: env!("CARGO_PKG_VERSION") };
+/// Runs what a file and flags say to its end.
+pub(crate) fn start(file: Option<&Path>, overlays: Vec<Overlay>, color: Color) -> Result<Exit, Failure> {
+    let config = judge(load(file, &overlays)?, color)?;
+    let path = file.map(Path::to_owned);
+    let options = RunOptions {
+        config,
+        embedded: embedded::PLUGINS.to_vec(),
+        version: env!("CARGO_PKG_VERSION"),
+        reread: Arc::new(move || load(path.as_deref(), &overlays).map_err(|failure| failure.message)),
+        // Without a file nothing can have changed that a signal would be sent for.
+        hangup_reloads: file.is_some(),
+    };
     weir_node::run(options).map(|()| Exit::Ok).map_err(|error| Failure::failed(error.to_string()))
 }

@@ -37,9 +37,14 @@ pub(crate) enum Trouble {
 }
 
 fn told(error: &Error) -> String {
-    // The broker's own words are in the middle of lapin's.
     match error.kind() {
+        // The broker's own words are in the middle of lapin's.
         ErrorKind::ProtocolError(error) => error.to_string(),
+        ErrorKind::IOError(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {
+            "the broker ended the connection".into()
+        }
+        ErrorKind::ParsingError(_) => "what came is no frame of AMQP 0-9-1: is it a broker's port?".into(),
+        ErrorKind::MissingHeartbeatError => "the broker has said nothing for two heartbeats".into(),
         _ => error.to_string(),
     }
 }
@@ -159,6 +164,12 @@ pub(crate) async fn declare(
         }
     }
     Ok((channel, remarks))
+}
+
+/// Whether a channel was closed before it was used, which does not say why.
+pub(crate) fn is_closed(error: &Trouble) -> bool {
+    let Trouble::Amqp(error) = error else { return false };
+    matches!(error.kind(), ErrorKind::InvalidChannelState(..) | ErrorKind::InvalidConnectionState(..))
 }
 
 fn is_precondition(error: &Error) -> bool {

@@ -21,7 +21,7 @@ use crate::broker::{self, Place as Host, Remark, Trouble, answer};
 use crate::desk::Place;
 use crate::ledger::Acknowledged;
 use crate::message::Message;
-use crate::options::short;
+use crate::options::{Options, short};
 use crate::queue::Shared;
 use crate::watch::{Count, Level};
 use crate::window::Window;
@@ -183,7 +183,11 @@ impl Link {
         let shared = self.shared.clone();
         let mut tick = Instant::now() + TICK;
         loop {
-            if self.acknowledge(session).await? {
+            let resized = match self.acknowledge(session).await {
+                Ok(resized) => resized,
+                Err(error) => return Err(reason(&shared.options, &mut consumer, error).await),
+            };
+            if resized {
                 self.cancel(session, &mut consumer).await?;
                 return Ok(Round::Resized);
             }
@@ -325,5 +329,26 @@ impl Link {
             tracing::warn!(source = self.shared.name, queue = self.shared.options.settings.queue, "{remark}");
             self.said.push(remark);
         }
+    }
+}
+
+/// Why a channel that takes nothing more was closed: its consumer hears it. What else that hears comes again.
+async fn reason(options: &Options, consumer: &mut Consumer, error: Trouble) -> Trouble {
+    if !broker::is_closed(&error) {
+        return error;
+    }
+    let hearing = async {
+        loop {
+            match consumer.next().await {
+                Some(Ok(_)) => {}
+                Some(Err(why)) => return Some(why),
+                None => return None,
+            }
+        }
+    };
+    let wait = Duration::from_millis(options.settings.connect_timeout_ms);
+    match tokio::time::timeout(wait, hearing).await {
+        Ok(Some(why)) => Trouble::Amqp(why),
+        Ok(None) | Err(_) => error,
     }
 }

@@ -5,6 +5,7 @@
 
 mod histogram;
 pub mod peer;
+mod reloaded;
 mod tail;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub use crate::wire::{
 };
 pub use histogram::{HistogramAnswer, HistogramRequest};
 pub use peer::PeerBackend;
+pub use reloaded::Reloaded;
 pub use tail::{TailAnswer, TailEvent, TailRequest};
 
 /// A node as the server sees it.
@@ -79,8 +81,8 @@ pub trait Backend: Send + Sync + 'static {
     /// Whether the node takes requests; else why not, in one line.
     fn ready(&self) -> Result<(), String>;
 
-    /// Reads the configuration anew.
-    fn reload(&self) -> BoxFuture<'_, Result<(), ApiError>>;
+    /// Reads the configuration anew. An error says all that is wrong with it; nothing has changed then.
+    fn reload(&self) -> BoxFuture<'_, Result<Reloaded, ApiError>>;
 
     /// What the node has for the other nodes of its cluster; `None` when it has no part in one.
     fn peer(&self) -> Option<&dyn PeerBackend> {

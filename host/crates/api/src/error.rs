@@ -30,6 +30,8 @@ pub enum ErrorKind {
     TooMany,
     /// A defect of weir: report it.
     Internal,
+    /// The node's configuration is wrong. The request is not: an operator has to mend it.
+    BadConfig,
     /// Comes with a later version.
     NotYet,
     /// The node cannot answer now: it starts, stops, or has lost its log. Come again, or go elsewhere.
@@ -54,7 +56,7 @@ impl ErrorKind {
             ErrorKind::TooLarge => Status::PAYLOAD_TOO_LARGE,
             ErrorKind::MediaType => Status::UNSUPPORTED_MEDIA_TYPE,
             ErrorKind::TooMany => Status::TOO_MANY_REQUESTS,
-            ErrorKind::Internal => Status::INTERNAL_SERVER_ERROR,
+            ErrorKind::Internal | ErrorKind::BadConfig => Status::INTERNAL_SERVER_ERROR,
             ErrorKind::NotYet => Status::NOT_IMPLEMENTED,
             ErrorKind::Unavailable => Status::SERVICE_UNAVAILABLE,
             ErrorKind::DiskFull => Status::INSUFFICIENT_STORAGE,

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use weir_api::backend::{
     ApiError, Backend, Cluster, Durability, ErrorKind, FilterAdded, HistogramAnswer, HistogramRequest,
-    IngestRequest, Ingested, OfferedFilter, PeerBackend, PluginInfo, QueryAnswer, QueryRequest,
+    IngestRequest, Ingested, OfferedFilter, PeerBackend, PluginInfo, QueryAnswer, QueryRequest, Reloaded,
     StreamsAnswer, TailAnswer, TailRequest,
 };
 use weir_api::client::PeerClient;
@@ -24,6 +24,7 @@ use crate::members::Members;
 use crate::metrics::Metrics;
 use crate::oklog::Foreign;
 use crate::queries::Queries;
+use crate::reload::Reloader;
 use crate::serving::Serving;
 use crate::snapshots::{HeldByIngest, Holder};
 use crate::sources::Sources;
@@ -42,6 +43,7 @@ pub(crate) struct NodeBackend {
     pub(crate) oklog: Foreign,
     pub(crate) members: Members,
     pub(crate) sources: Arc<Sources>,
+    pub(crate) reloader: Arc<Reloader>,
     pub(crate) filters: Arc<Filters>,
     pub(crate) metrics: Arc<Metrics>,
     /// Whether there are nodes that know more than this one, which is one of several and has not the role query.
@@ -131,11 +133,8 @@ impl Backend for NodeBackend {
         Ok(())
     }
 
-    fn reload(&self) -> BoxFuture<'_, Result<(), ApiError>> {
-        Box::pin(async {
-            Err(ApiError::new(ErrorKind::NotYet, "not_yet", "reloading comes with a later version")
-                .hint("restart the node: nothing acknowledged is lost"))
-        })
+    fn reload(&self) -> BoxFuture<'_, Result<Reloaded, ApiError>> {
+        self.reloader.asked()
     }
 
     fn durability_max(&self) -> Durability {

@@ -146,8 +146,8 @@ impl Filters {
             return Ok(self.spec_of_sent(component, params));
         }
         if !self.plugins.has(name) {
-            let filters: Vec<&str> =
-                self.plugins.names().filter(|name| self.plugins.info(name).kind != "source").collect();
+            let mut filters = self.plugins.names();
+            filters.retain(|name| self.plugins.info(name).kind != "source");
             let hint = match filters.iter().find(|known| strsim::osa_distance(known, name) <= 2) {
                 Some(near) => format!("did you mean {near}?"),
                 None => format!("filters are {}", filters.join(", ")),

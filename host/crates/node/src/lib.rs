@@ -34,6 +34,7 @@ mod progress;
 mod pulling;
 mod queries;
 mod recovered;
+mod reload;
 mod remember;
 mod repairing;
 mod run;
@@ -49,6 +50,7 @@ mod upkeep;
 
 pub use inspect::{InspectError, PluginNeed, PluginSummary, inspect};
 pub use plugins::signature_path;
+pub use reload::Reread;
 pub use run::{RunError, RunOptions, run};
 pub use weir_plugin_runtime::{Digest, SigningKey};
 

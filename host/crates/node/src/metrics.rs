@@ -1,5 +1,6 @@
 //! Every metric of the node, in one list. Names begin with `weir_`, units last, labels bounded.
 
+mod amqp;
 mod list;
 
 use std::collections::HashSet;
@@ -11,6 +12,7 @@ use prometheus::{
 };
 use weir_replication::ListSize;
 
+use amqp::Amqp;
 use list::List;
 pub(crate) use list::ReadOff;
 
@@ -78,6 +80,10 @@ pub(crate) struct Metrics {
     pub(crate) peer_searches_running: IntGauge,
     /// 1 while a source is open, by source.
     pub(crate) source_connected: IntGaugeVec,
+    /// Whether the configuration in force is the one that was read last.
+    pub(crate) config_reload_success: IntGauge,
+    /// When it came into force.
+    pub(crate) config_reload_timestamp: Gauge,
     /// Calls into a plugin, by source.
     pub(crate) plugin_calls: ReadOff,
     /// Traps of a plugin, by source.
@@ -102,18 +108,8 @@ pub(crate) struct Metrics {
     pub(crate) filter_records: ReadOff,
     /// Values that plugins report themselves, by source and name.
     pub(crate) plugin_values: GaugeVec,
-    /// Messages of brokers, by source and what became of them.
-    pub(crate) amqp_messages: IntCounterVec,
-    /// Sessions with brokers that ended other than on request, by source.
-    pub(crate) amqp_disconnects: IntCounterVec,
-    /// Consumers that are connected, by source.
-    pub(crate) amqp_connected: IntGaugeVec,
-    /// Messages that a broker has not been told to forget, by source.
-    pub(crate) amqp_unacknowledged: IntGaugeVec,
-    /// Messages in the queue that nobody has, by source.
-    pub(crate) amqp_queue_messages: IntGaugeVec,
-    /// Time from the delivery of a message to its acknowledgement, by source.
-    pub(crate) amqp_ack_seconds: HistogramVec,
+    /// Queues of brokers.
+    pub(crate) amqp: Amqp,
     /// Free bytes of the disk that holds the data.
     pub(crate) disk_free_bytes: Gauge,
     /// Origins that enough stores have confirmed.
@@ -267,6 +263,14 @@ impl Metrics {
                 "weir_peer_searches_running",
                 "Searches that run now for queries of other nodes.",
             ),
+            config_reload_success: list.gauge(
+                "weir_config_reload_success",
+                "1 while the configuration that was read last is in force, 0 after one that was wrong.",
+            ),
+            config_reload_timestamp: list.add(Gauge::new(
+                "weir_config_reload_success_timestamp_seconds",
+                "When a configuration came into force last, in Unix time.",
+            )),
             source_connected: list.gauges("weir_source_connected", "1 while the source is open.", by_source),
             plugin_calls: list.read_off("weir_plugin_calls_total", "Calls into a plugin.", "source"),
             plugin_traps: list.read_off("weir_plugin_traps_total", "Traps of a plugin.", "source"),
@@ -291,32 +295,7 @@ impl Metrics {
                 Opts::new("weir_plugin_value", "Values that plugins report themselves."),
                 &["source", "name"],
             )),
-            amqp_messages: list.counters(
-                "weir_amqp_messages_total",
-                "Messages: delivered, redelivered (of those), acked, nacked, rejected to dead_letter, or stale: \
-                 stored when their channel was gone, so that they come again.",
-                &["source", "what"],
-            ),
-            amqp_disconnects: list.counters(
-                "weir_amqp_disconnects_total",
-                "Sessions with brokers that ended other than on request.",
-                by_source,
-            ),
-            amqp_connected: list.gauges("weir_amqp_connected", "Consumers that are connected.", by_source),
-            amqp_unacknowledged: list.gauges(
-                "weir_amqp_unacknowledged_messages",
-                "Messages that came and are not acknowledged.",
-                by_source,
-            ),
-            amqp_queue_messages: list.gauges(
-                "weir_amqp_queue_messages",
-                "Messages in the queue that nobody has, as of the last look.",
-                by_source,
-            ),
-            amqp_ack_seconds: list.add(HistogramVec::new(
-                seconds("weir_amqp_ack_seconds", "Time from the delivery of messages to their acknowledgement."),
-                by_source,
-            )),
+            amqp: Amqp::new(&list, &seconds),
             handed_over: list.counter(
                 "weir_handed_over_origins_total",
                 "Origins that enough stores have confirmed, or that a store of OK Log has taken away.",
@@ -430,6 +409,15 @@ impl Metrics {
         let topic = self.bounded_topic(topic);
         self.records_in.with_label_values(&[source, &topic]).inc_by(records);
         self.bytes_in.with_label_values(&[source, &topic]).inc_by(bytes);
+    }
+
+    /// Takes out how a source is that is not configured any more. What was counted of it stays.
+    pub(crate) fn forget_source(&self, name: &str) {
+        let gauges = [&self.source_connected, &self.plugin_quarantined, &self.plugin_memory_bytes];
+        for gauge in gauges.into_iter().chain(self.amqp.gauges()) {
+            // It fails where the source has no such value.
+            let _ = gauge.remove_label_values(&[name]);
+        }
     }
 
     /// Counts records dropped from the journal: `full`, `too_old` or `damaged`.

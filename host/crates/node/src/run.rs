@@ -1,6 +1,7 @@
 //! From a configuration to a running node, and from a signal to its end. Reads top to bottom.
 
 mod error;
+mod forwarder;
 mod line_ports;
 
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ use crate::clock;
 use crate::config::{Cluster, Config};
 use crate::dropping::Dropping;
 use crate::filters::{Filters, Policy};
-use crate::forward::{self, Forward};
+use crate::forward::Forward;
 use crate::forward_lines;
 use crate::gossip::{self, Gossip, OwnState};
 use crate::idempotency::Answers;
@@ -46,6 +47,7 @@ use crate::plugins::Plugins;
 use crate::pulling::Pulling;
 use crate::queries::{Local, Planner, Queries};
 use crate::recovered;
+use crate::reload::{Reloader, Reread};
 use crate::remember;
 use crate::repairing::Repairing;
 use crate::serving::Serving;
@@ -71,6 +73,10 @@ pub struct RunOptions {
     pub embedded: Vec<EmbeddedPlugin>,
     /// Version of the binary, for metrics and logs.
     pub version: &'static str,
+    /// Reads the configuration again, for `POST /-/reload`.
+    pub reread: Reread,
+    /// Whether SIGHUP has it read again, too; else that ends the process.
+    pub hangup_reloads: bool,
 }
 
 /// Runs a process to its end.
@@ -93,7 +99,7 @@ async fn start(options: RunOptions) -> Result<(), RunError> {
     } else if forward_lines::applies(&options.config.forward_to) {
         forward_lines::run(options, signals, metrics).await
     } else {
-        forwarder(options, signals, metrics).await
+        forwarder::run(options, signals, metrics).await
     }
 }
 
@@ -191,6 +197,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     };
     let (stopping, stopping_seen) = watch::channel(false);
     let sources = Sources::new(config, plugins, metrics.clone());
+    let reloader = Reloader::new(&options, sources.clone(), metrics.clone(), &stop)?;
     let gossip = match &config.cluster.gossip {
         None => None,
         Some(of) => Some(
@@ -238,6 +245,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         oklog,
         members,
         sources: sources.clone(),
+        reloader,
         filters,
         metrics: metrics.clone(),
         passes_on: has_others && !config.roles.query,
@@ -322,7 +330,9 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     let taking = taking::until_drained(&jobs, &stop);
     // What goes to other nodes may go on.
     let sources_stop = if forward.is_some() { &stop } else { &taking };
-    let source_tasks = sink.map(|sink| sources.start(&sink, cursors, sources_stop)).unwrap_or_default();
+    if let Some(sink) = sink {
+        sources.start(sink, cursors, sources_stop);
+    }
     oklog::consume(&config.oklog_ingesters, &backend, &mut tasks, &taking)
         .map_err(|error| RunError::Sources(error.to_string()))?;
     backend.ready.store(true, Ordering::Release);
@@ -353,7 +363,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     leave_on_second(signals, drained.clone());
     let _ = stopping.send(true);
     stop.cancel();
-    finish(source_tasks, "a source").await;
+    within_drain(sources.ended(), "a source").await;
     finish(lines, "a connection that sends lines").await;
     if let Some(forward) = forward {
         forward.close(DRAIN).await;
@@ -422,45 +432,6 @@ fn retention_ms(config: &Config) -> u64 {
     config.retention.age_ms.unwrap_or(u64::MAX)
 }
 
-/// A process that only ships what its sources bring.
-async fn forwarder(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) -> Result<(), RunError> {
-    let config = &options.config;
-    // Without a spool a forwarder leaves no trace on the disk.
-    let data_dir =
-        config.forward_spool.map(|_| DataDir::open(&config.data_dir, fastrand::u64(..))).transpose()?;
-    recovered::tell_moved(data_dir.iter().flat_map(DataDir::quarantined), &metrics);
-    let runtime = plugin_runtime(data_dir.as_ref().map(DataDir::plugins_dir))?;
-    let plugins = Plugins::new(config, &options.embedded, runtime);
-    let sources = Sources::new(config, plugins, metrics.clone());
-    let stop = CancellationToken::new();
-    let server = forward::backend::bind(config)?;
-    let mut forward = Forward::start(config, data_dir.as_ref(), metrics.clone(), &stop).await?;
-    let cursors = std::mem::take(&mut forward.cursors);
-    let mut tasks = sources.start(&forward.sink(), cursors, &stop);
-    forward::backend::serve(server, &sources, &metrics, &stop);
-    let finished = async {
-        all(&mut tasks).await;
-        forward.drained().await;
-    };
-    let drained = CancellationToken::new();
-    tokio::select! {
-        () = finished => {}
-        reason = forward.failed() => return Err(RunError::LogFailed(reason)),
-        name = signals.next() => {
-            tracing::info!(signal = name, "stopping: send it again to leave at once");
-            leave_on_second(signals, drained.clone());
-            stop.cancel();
-            finish(tasks, "a source").await;
-        }
-    }
-    forward.close(DRAIN).await;
-    drained.cancel();
-    match sources.failures().first() {
-        Some((name, error)) => Err(RunError::Sources(format!("source {name}: {error}"))),
-        None => Ok(()),
-    }
-}
-
 async fn journal_failed(forward: Option<&Forward>) -> String {
     match forward {
         Some(forward) => forward.failed().await,
@@ -468,14 +439,14 @@ async fn journal_failed(forward: Option<&Forward>) -> String {
     }
 }
 
-/// Waits for all tasks.
-pub(crate) async fn all(tasks: &mut JoinSet<()>) {
-    while tasks.join_next().await.is_some() {}
+/// Waits for the last words of all tasks, not for ever.
+async fn finish(mut tasks: JoinSet<()>, whose: &str) {
+    within_drain(async { while tasks.join_next().await.is_some() {} }, whose).await;
 }
 
 /// Waits for the last words of sources and senders, not for ever.
-pub(crate) async fn finish(mut tasks: JoinSet<()>, whose: &str) {
-    if tokio::time::timeout(DRAIN, all(&mut tasks)).await.is_err() {
+pub(crate) async fn within_drain(ended: impl Future<Output = ()>, whose: &str) {
+    if tokio::time::timeout(DRAIN, ended).await.is_err() {
         tracing::warn!("{whose} did not stop in time; what it had handed on is kept");
     }
 }

@@ -31,6 +31,6 @@ pub(super) fn ready(shared: &Shared) -> Result<Response, ApiError> {
 
 pub(super) async fn reload(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
     request.no_params()?;
-    shared.backend.reload().await?;
-    Ok(full(StatusCode::OK, TEXT, "reloaded\n"))
+    let reloaded = shared.backend.reload().await?;
+    Ok(full(StatusCode::OK, TEXT, format!("{reloaded}\n")))
 }

@@ -8,6 +8,7 @@
 //! working directory. A resolved path is absolute.
 
 mod amqp;
+mod changes;
 mod check;
 mod cluster;
 mod gossip;
@@ -28,6 +29,7 @@ mod vars;
 
 use std::path::Path;
 
+pub(crate) use changes::{changes, in_force};
 pub use json_schema::json_schema;
 pub use overlay::Overlay;
 pub use place::{Gravity, Place, Problem};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use weir_api::backend::peer::StageSpec;
 use weir_api::backend::{ApiError, ErrorKind, FilterAdded, OfferedFilter};
-use weir_plugin_runtime::{Digest, Kind, PluginFile};
+use weir_plugin_runtime::{Digest, Kind};
 
 use super::{Filters, Spec};
 
@@ -72,8 +72,7 @@ impl Filters {
         let plugin = if let Some(known) = self.sent.get(&digest) {
             known.plugin().clone()
         } else {
-            let file = PluginFile { name, bytes: component.to_vec(), sha256: None };
-            self.plugins.compile(file).map_err(bad)?
+            self.plugins.load_bytes(&name, component.to_vec(), None).map_err(bad)?
         };
         let kind = plugin.kind();
         if kind == Kind::Source {

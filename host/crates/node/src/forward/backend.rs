@@ -6,13 +6,14 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use weir_api::backend::{
     ApiError, Backend, Durability, ErrorKind, HistogramAnswer, HistogramRequest, IngestRequest, Ingested,
-    PluginInfo, QueryAnswer, QueryRequest, StreamsAnswer, TailAnswer, TailRequest,
+    PluginInfo, QueryAnswer, QueryRequest, Reloaded, StreamsAnswer, TailAnswer, TailRequest,
 };
 use weir_api::{BindError, Server, ServerOptions};
 
 use crate::clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::reload::Reloader;
 use crate::sources::Sources;
 
 /// Binds the address of the API, where one is wanted.
@@ -24,19 +25,22 @@ pub(crate) fn bind(config: &Config) -> Result<Option<Server>, BindError> {
 pub(crate) fn serve(
     server: Option<Server>,
     sources: &Arc<Sources>,
+    reloader: &Arc<Reloader>,
     metrics: &Arc<Metrics>,
     stop: &CancellationToken,
 ) {
     let Some(server) = server else { return };
     // Where it was asked for it is told, although a forwarder is else silent.
     eprintln!("listening on http://{}", server.address());
-    let backend = ForwardBackend { sources: sources.clone(), metrics: metrics.clone() };
+    let backend =
+        ForwardBackend { sources: sources.clone(), reloader: reloader.clone(), metrics: metrics.clone() };
     tokio::spawn(server.serve(Arc::new(backend), stop.clone()));
 }
 
 /// A forwarder, as the server sees it.
 struct ForwardBackend {
     sources: Arc<Sources>,
+    reloader: Arc<Reloader>,
     metrics: Arc<Metrics>,
 }
 
@@ -74,11 +78,8 @@ impl Backend for ForwardBackend {
         Ok(())
     }
 
-    fn reload(&self) -> BoxFuture<'_, Result<(), ApiError>> {
-        Box::pin(async {
-            Err(ApiError::new(ErrorKind::NotYet, "not_yet", "reloading comes with a later version")
-                .hint("restart the process: nothing in its spool is lost"))
-        })
+    fn reload(&self) -> BoxFuture<'_, Result<Reloaded, ApiError>> {
+        self.reloader.asked()
     }
 
     fn durability_max(&self) -> Durability {

@@ -9,7 +9,8 @@ use crate::forward::backend;
 use crate::forward_lines::LineSink;
 use crate::metrics::Metrics;
 use crate::plugins::Plugins;
-use crate::run::{RunError, RunOptions, all, finish, plugin_runtime};
+use crate::reload::Reloader;
+use crate::run::{RunError, RunOptions, plugin_runtime, within_drain};
 use crate::shutdown::{Signals, leave_on_second};
 use crate::sources::Sources;
 use crate::sources::sink::Sink;
@@ -27,16 +28,17 @@ pub(crate) async fn run(
     let lines = Arc::new(LineSink::new(&config.forward_to, stop.clone()));
     let sink: Arc<dyn Sink> = lines.clone();
     let server = backend::bind(config)?;
-    let mut tasks = sources.start(&sink, BTreeMap::new(), &stop);
-    backend::serve(server, &sources, &metrics, &stop);
+    let reloader = Reloader::new(&options, sources.clone(), metrics.clone(), &stop)?;
+    sources.start(sink, BTreeMap::new(), &stop);
+    backend::serve(server, &sources, &reloader, &metrics, &stop);
     let drained = CancellationToken::new();
     tokio::select! {
-        () = all(&mut tasks) => {}
+        () = sources.ended() => {}
         name = signals.next() => {
             tracing::info!(signal = name, "stopping: send it again to leave at once");
             leave_on_second(signals, drained.clone());
             stop.cancel();
-            finish(tasks, "a source").await;
+            within_drain(sources.ended(), "a source").await;
         }
     }
     let ended = lines.finish().await;

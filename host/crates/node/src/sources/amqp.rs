@@ -11,16 +11,27 @@ use weir_record::limits::CONFIG_FILE_BYTES_MAX;
 use crate::config::{AmqpGrant, Secret, SourceConfig};
 use crate::metrics::Metrics;
 
-/// The queues of one source, by the names of their grants; or what is wrong with a file that a grant names.
+/// What the brokers of one source are reached with, by the names of their grants; or what is wrong with a file that a
+/// grant names.
+pub(super) fn brokers(source: &SourceConfig) -> Result<BTreeMap<String, Options>, String> {
+    let broker = |(name, grant): (&String, &AmqpGrant)| {
+        let options = options(&source.name, grant).map_err(|why| format!("grants.amqp.{name}: {why}"))?;
+        Ok((name.clone(), options))
+    };
+    source.grants.amqp.iter().map(broker).collect()
+}
+
+/// Their queues. Nothing is connected yet.
 pub(super) fn queues(
     source: &SourceConfig,
+    brokers: &BTreeMap<String, Options>,
     metrics: &Metrics,
-) -> Result<BTreeMap<String, Arc<Queue>>, String> {
-    let queue = |(name, grant): (&String, &AmqpGrant)| {
-        let options = options(&source.name, grant).map_err(|why| format!("grants.amqp.{name}: {why}"))?;
-        Ok((name.clone(), Queue::new(&source.name, options, Arc::new(Figures::new(&source.name, metrics)))))
+) -> BTreeMap<String, Arc<Queue>> {
+    let queue = |(name, options): (&String, &Options)| {
+        let figures = Arc::new(Figures::new(&source.name, metrics));
+        (name.clone(), Queue::new(&source.name, options.clone(), figures))
     };
-    source.grants.amqp.iter().map(queue).collect()
+    brokers.iter().map(queue).collect()
 }
 
 fn options(source: &str, grant: &AmqpGrant) -> Result<Options, String> {
@@ -70,7 +81,7 @@ struct Figures {
 
 impl Figures {
     fn new(source: &str, metrics: &Metrics) -> Figures {
-        let messages = |what: &str| metrics.amqp_messages.with_label_values(&[source, what]);
+        let messages = |what: &str| metrics.amqp.messages.with_label_values(&[source, what]);
         Figures {
             deliveries: messages("delivered"),
             redeliveries: messages("redelivered"),
@@ -78,11 +89,11 @@ impl Figures {
             nacks: messages("nacked"),
             rejects: messages("rejected"),
             stale: messages("stale"),
-            disconnects: metrics.amqp_disconnects.with_label_values(&[source]),
-            connected: metrics.amqp_connected.with_label_values(&[source]),
-            unacknowledged: metrics.amqp_unacknowledged.with_label_values(&[source]),
-            depth: metrics.amqp_queue_messages.with_label_values(&[source]),
-            ack_seconds: metrics.amqp_ack_seconds.with_label_values(&[source]),
+            disconnects: metrics.amqp.disconnects.with_label_values(&[source]),
+            connected: metrics.amqp.connected.with_label_values(&[source]),
+            unacknowledged: metrics.amqp.unacknowledged.with_label_values(&[source]),
+            depth: metrics.amqp.queue_messages.with_label_values(&[source]),
+            ack_seconds: metrics.amqp.ack_seconds.with_label_values(&[source]),
         }
     }
 }

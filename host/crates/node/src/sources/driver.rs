@@ -45,7 +45,7 @@ pub(crate) struct SourceTask {
     pub(crate) born: Instant,
     /// What others may see of it.
     pub(crate) status: Arc<SourceStatus>,
-    /// Cancelled on shutdown.
+    /// Cancelled on shutdown, and when the configuration has changed.
     pub(crate) stop: CancellationToken,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct SourceTask {
 enum Ended {
     /// There will never be more.
     Finished,
-    /// Shutdown.
+    /// Shutdown, or another configuration.
     Stopped,
     /// The instance is gone; another one after the pause.
     Again { after: Duration },
@@ -71,23 +71,34 @@ struct Pending {
     last: Option<oneshot::Receiver<()>>,
 }
 
+/// Where the source stands.
+struct Stands {
+    /// Behind what was handed on.
+    handed_on: Option<Vec<u8>>,
+    /// Behind what is stored.
+    stored: Option<Vec<u8>>,
+}
+
 impl SourceTask {
-    /// Runs until the source has no more, is given up, or `stop` is cancelled.
-    pub(crate) async fn run(mut self, mut cursor: Option<Vec<u8>>) {
+    /// Runs until the source has no more, is given up, or `stop` is cancelled. Returns the cursor that stands behind
+    /// what is stored.
+    pub(crate) async fn run(mut self, cursor: Option<Vec<u8>>) -> Option<Vec<u8>> {
+        let mut stands = Stands { handed_on: cursor.clone(), stored: cursor };
         loop {
-            let ended = self.life(&mut cursor).await;
+            let ended = self.life(&mut stands).await;
             self.status.closed();
-            let after = match ended {
-                Ended::Finished => return self.status.finished(),
-                Ended::Stopped => return self.status.stopped(),
-                Ended::GivenUp(why) => return self.status.failed(&why),
-                Ended::Undeliverable(error) => return self.status.failed(&error.to_string()),
-                Ended::Again { after } => after,
-            };
-            if self.pause(after).await.is_err() {
-                return self.status.stopped();
+            match ended {
+                Ended::Finished => self.status.finished(),
+                Ended::Stopped => self.status.stopped(),
+                Ended::GivenUp(why) => self.status.failed(&why),
+                Ended::Undeliverable(error) => self.status.failed(&error.to_string()),
+                Ended::Again { after } if self.pause(after).await.is_ok() => {
+                    self.status.restarting();
+                    continue;
+                }
+                Ended::Again { .. } => self.status.stopped(),
             }
-            self.status.restarting();
+            return stands.stored;
         }
     }
 
@@ -113,31 +124,29 @@ impl SourceTask {
         }
     }
 
-    async fn life(&mut self, cursor: &mut Option<Vec<u8>>) -> Ended {
+    async fn life(&mut self, stands: &mut Stands) -> Ended {
         let mut pending = Pending::default();
-        let ended = match Source::open(&self.plugin, (self.options)(cursor.clone())).await {
+        let ended = match Source::open(&self.plugin, (self.options)(stands.handed_on.clone())).await {
             Ok(mut source) => {
                 self.status.opened();
-                let ended = self.polls(&mut source, cursor, &mut pending).await;
-                self.last_words(source, ended, cursor, &mut pending).await
+                let ended = self.polls(&mut source, stands, &mut pending).await;
+                self.last_words(source, ended, stands, &mut pending).await
             }
             Err(error) => match self.trouble(error, false).await {
                 Ok(()) => Ended::Again { after: Duration::ZERO },
                 Err(ended) => ended,
             },
         };
-        match settle(&mut pending, 0).await {
-            Ok(()) => ended,
-            Err(error) => Ended::Undeliverable(error),
+        match (settle(&mut pending, 0).await, ended) {
+            (Ok(()), Ended::Undeliverable(error)) | (Err(error), _) => Ended::Undeliverable(error),
+            (Ok(()), ended) => {
+                stands.stored.clone_from(&stands.handed_on);
+                ended
+            }
         }
     }
 
-    async fn polls(
-        &mut self,
-        source: &mut Source,
-        cursor: &mut Option<Vec<u8>>,
-        pending: &mut Pending,
-    ) -> Ended {
+    async fn polls(&mut self, source: &mut Source, stands: &mut Stands, pending: &mut Pending) -> Ended {
         let ended = loop {
             if self.stop.is_cancelled() {
                 break Err(Ended::Stopped);
@@ -146,7 +155,7 @@ impl SourceTask {
                 Ok(polled) => {
                     self.policy.succeeded(self.born.elapsed().as_millis() as u64);
                     self.status.healthy(self.policy.standing());
-                    self.polled(polled, cursor, pending).await
+                    self.polled(polled, stands, pending).await
                 }
                 // A failure reported with `retry` leaves the instance alive; after all others it is gone.
                 Err(error) => self.trouble(error, !source.is_gone()).await,
@@ -161,11 +170,11 @@ impl SourceTask {
     async fn polled(
         &mut self,
         polled: Polled,
-        cursor: &mut Option<Vec<u8>>,
+        stands: &mut Stands,
         pending: &mut Pending,
     ) -> Result<(), Ended> {
         match polled {
-            Polled::Records(taken) => self.hand_on(taken, cursor, pending).await,
+            Polled::Records(taken) => self.hand_on(taken, stands, pending).await,
             Polled::Idle { wait_ms } => {
                 settle(pending, 0).await.map_err(Ended::Undeliverable)?;
                 self.pause(Duration::from_millis(u64::from(wait_ms))).await
@@ -179,14 +188,14 @@ impl SourceTask {
         &mut self,
         source: Source,
         ended: Ended,
-        cursor: &mut Option<Vec<u8>>,
+        stands: &mut Stands,
         pending: &mut Pending,
     ) -> Ended {
         if !matches!(ended, Ended::Finished | Ended::Stopped) || source.is_gone() {
             return ended;
         }
         match source.close().await {
-            Ok(Some(taken)) => match self.hand_on(taken, cursor, pending).await {
+            Ok(Some(taken)) => match self.hand_on(taken, stands, pending).await {
                 Ok(()) => ended,
                 Err(worse) => worse,
             },
@@ -202,17 +211,20 @@ impl SourceTask {
     async fn hand_on(
         &mut self,
         mut taken: Taken,
-        cursor: &mut Option<Vec<u8>>,
+        stands: &mut Stands,
         pending: &mut Pending,
     ) -> Result<(), Ended> {
         if self.reads_once() && !self.sink.keeps_cursors() {
             // It is done when this process is: there is no next one to go on.
             taken.cursor = None;
         }
-        let has_cursor = cursor.is_some() || taken.cursor.is_some();
+        let has_cursor = stands.handed_on.is_some() || taken.cursor.is_some();
         let held = !taken.receipts.is_empty();
         let others = if has_cursor { 0 } else { self.sink.in_flight_max(held).saturating_sub(1) };
         settle(pending, others).await.map_err(Ended::Undeliverable)?;
+        if has_cursor {
+            stands.stored.clone_from(&stands.handed_on);
+        }
         if taken.cursor.is_some() && !self.sink.keeps_cursors() {
             return Err(Ended::GivenUp(format!(
                 "source {}: plugin {} keeps a position, and a forwarder without a spool has nowhere to store it; \
@@ -225,9 +237,10 @@ impl SourceTask {
             Err(why) => return Err(Ended::GivenUp(why)),
         };
         if let Some(next) = taken.cursor {
-            *cursor = Some(next);
+            stands.handed_on = Some(next);
         }
-        let checkpoint = cursor.clone().map(|cursor| Checkpoint { source: self.config.name.clone(), cursor });
+        let cursor = stands.handed_on.clone();
+        let checkpoint = cursor.map(|cursor| Checkpoint { source: self.config.name.clone(), cursor });
         let nothing = batches.is_empty() && checkpoint.is_none();
         if nothing && !held {
             return Ok(());

@@ -37,6 +37,11 @@ pub(crate) trait Sink: Send + Sync {
         self.deliver(entry, durability)
     }
 
+    /// Takes entries of a source again of which one could not be stored: its next run begins before that.
+    fn resume(&self, source: &str) {
+        let _ = source;
+    }
+
     /// How many entries without a cursor one source may have under way, at least one: those that a broker holds
     /// too, or the others. Entries with a cursor never overtake each other (`docs/decisions/0003`).
     fn in_flight_max(&self, held: bool) -> usize {
@@ -73,6 +78,10 @@ impl Sink for LocalSink {
     fn mint(&self, make: &mut dyn FnMut(&mut Minter, u64, u128, TimeBounds)) {
         let bounds = self.ingest.bounds();
         self.ingest.mint(|minter, now_ms, entropy| make(minter, now_ms, entropy, bounds));
+    }
+
+    fn resume(&self, source: &str) {
+        self.ingest.resume(source);
     }
 
     fn in_flight_max(&self, held: bool) -> usize {

@@ -72,6 +72,12 @@ impl SourceStatus {
         self.facts.lock().clone()
     }
 
+    /// It begins anew, with other settings.
+    pub(crate) fn starting(&self) {
+        let mut facts = self.facts.lock();
+        (facts.state, facts.last_error) = (State::Starting, None);
+    }
+
     pub(crate) fn opened(&self) {
         tracing::info!(source = self.name, "source opened");
         self.connected(1);
@@ -98,7 +104,11 @@ impl SourceStatus {
     }
 
     pub(crate) fn failed(&self, error: &str) {
-        tracing::error!(source = self.name, error, "source stopped for good; it starts again with the node");
+        tracing::error!(
+            source = self.name,
+            error,
+            "source stopped for good; it starts again with the node, or when the configuration is reloaded"
+        );
         self.facts.lock().last_error = Some(error.to_owned());
         self.set(State::Failed);
     }

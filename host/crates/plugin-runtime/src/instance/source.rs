@@ -167,19 +167,11 @@ impl Source {
     pub async fn open(plugin: &Arc<Plugin>, options: SourceOptions) -> Result<Source, SourceError> {
         let SourceOptions { instance, mut config, cursor, grants, limits, observer, counters, stop } =
             options;
-        let caller = Caller {
-            noun: "source",
-            instance: instance.into(),
-            plugin: plugin.name().into(),
-            digest: plugin.digest(),
-        };
+        Source::check(plugin, &instance, &grants, &mut config)?;
+        let caller = caller(plugin, instance);
         let refuse = |fault| SourceError::new(&caller, Call::Start, fault, Traces::default());
         let Some(pre) = plugin.source() else { return Err(refuse(Fault::NotASource(plugin.kind()))) };
         assert_eq!(plugin.kind(), Kind::Source, "only sources are linked as sources");
-        let info = plugin.info();
-        grants::check(&info.needs, &grants, &caller.instance)
-            .map_err(|missing| refuse(Fault::Grants(missing)))?;
-        info.schema.check(&mut config).map_err(|violations| refuse(Fault::Config(violations)))?;
         if let Some(got) = cursor.as_ref().map(Vec::len).filter(|&got| got > CURSOR_BYTES_MAX) {
             return Err(refuse(PluginBatchError::Cursor { got, max: CURSOR_BYTES_MAX }.into()));
         }
@@ -197,6 +189,24 @@ impl Source {
         source.start(pre, store).await?;
         source.call_open(&config.to_string(), cursor.as_deref()).await?;
         Ok(source)
+    }
+
+    /// What can be said of an instance before there is one: whether the plugin is a source, has the grants that it
+    /// needs, and takes the settings, in which defaults are filled in.
+    pub fn check(
+        plugin: &Plugin,
+        instance: &str,
+        grants: &Grants,
+        config: &mut serde_json::Value,
+    ) -> Result<(), SourceError> {
+        let caller = caller(plugin, instance.to_owned());
+        let refuse = |fault| SourceError::new(&caller, Call::Start, fault, Traces::default());
+        if plugin.source().is_none() {
+            return Err(refuse(Fault::NotASource(plugin.kind())));
+        }
+        let info = plugin.info();
+        grants::check(&info.needs, grants, instance).map_err(|missing| refuse(Fault::Grants(missing)))?;
+        info.schema.check(config).map_err(|violations| refuse(Fault::Config(violations)))
     }
 
     /// Asks for records.
@@ -411,6 +421,15 @@ async fn run<R>(
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(Broken::Engine(error)),
         Err(_) => Err(Broken::Timeout),
+    }
+}
+
+fn caller(plugin: &Plugin, instance: String) -> Caller {
+    Caller {
+        noun: "source",
+        instance: instance.into(),
+        plugin: plugin.name().into(),
+        digest: plugin.digest(),
     }
 }
 

@@ -1,0 +1,197 @@
+//! What a real broker will not do on demand: the consumer in front of one that does everything wrong.
+//!
+//! Whatever happens on a connection, every message comes, none is forgotten before it is stored, and the log says what
+//! was wrong.
+
+mod fake;
+mod wire;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::timeout;
+use weir_amqp::{Count, Declare, Level, Names, Options, Queue, Settings, Tls, Watch};
+use weir_plugin_runtime::MessageQueue as _;
+
+use fake::{Fake, Fault};
+
+/// Messages in the queue.
+const MESSAGES: usize = 60;
+/// How long any of it may take before it has failed.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Counts what went wrong.
+#[derive(Default)]
+struct Figures {
+    disconnects: AtomicU64,
+}
+
+impl Watch for Figures {
+    fn count(&self, what: Count, by: u64) {
+        if what == Count::Disconnects {
+            self.disconnects.fetch_add(by, Ordering::Relaxed);
+        }
+    }
+
+    fn level(&self, _: Level, _: u64) {}
+
+    fn acknowledged_after(&self, _: f64) {}
+}
+
+/// What was said, in memory.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn settings(connect_timeout_ms: u64) -> Settings {
+    Settings {
+        queue: "q".into(),
+        declare: Declare::Passive,
+        queue_type: None,
+        durable: true,
+        arguments: Vec::new(),
+        bindings: Vec::new(),
+        single_active_consumer: false,
+        exclusive: false,
+        priority: None,
+        consumers: 1,
+        prefetch: 20,
+        prefetch_bytes: 1 << 20,
+        heartbeat_s: 1,
+        connect_timeout_ms,
+        stream_offset: None,
+        dead_letter: None,
+        hold_timeout_ms: 300_000,
+        message_bytes_max: 1 << 20,
+    }
+}
+
+/// A consumer that stores everything, until the broker has been told to forget all of it.
+async fn consume(queue: &Queue, fake: &Fake) {
+    queue.open(None);
+    let forgotten = || fake.state.lock().forgotten.len() >= MESSAGES;
+    while !forgotten() {
+        // What is acknowledged is known when the broker has heard of it, which nothing tells.
+        let look = Duration::from_millis(50);
+        let Ok(messages) = timeout(look, queue.receive(8, 1 << 20)).await else { continue };
+        let messages = messages.unwrap();
+        let mut from = 0;
+        for end in messages.ends.iter().map(|end| *end as usize) {
+            let body = String::from_utf8(messages.bodies[from..end].to_vec()).unwrap();
+            fake.state.lock().stored.insert(body);
+            from = end;
+        }
+        messages.receipt.acknowledge();
+    }
+}
+
+/// One life with faults on the first connections; what was said of them, and how many sessions they ended.
+fn live(faults: &[Fault]) -> (String, u64) {
+    let said = Said::default();
+    let writer = said.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _heard = tracing::subscriber::set_default(subscriber);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let disconnects = runtime.block_on(async {
+        let messages: Vec<String> = (0..MESSAGES).map(|number| format!("message {number}")).collect();
+        let fake = Fake::start(messages.clone(), faults).await;
+        let uri = format!("amqp://user:secret@{}/v", fake.address);
+        let names = Names { consumer_tag: "weir-test".into(), connection: "weir test".into() };
+        // What is missed is to be the heartbeats, and not an answer.
+        let connect_timeout_ms = if faults.contains(&Fault::NoHeartbeats) { 60_000 } else { 2_000 };
+        let options = Options::new(&uri, &[], settings(connect_timeout_ms), names, Tls::default()).unwrap();
+        let figures = Arc::new(Figures::default());
+        let queue = Queue::new("test", options, figures.clone());
+        let consumed = timeout(PATIENCE, consume(&queue, &fake)).await;
+        let told = String::from_utf8_lossy(&said.0.lock()).into_owned();
+        assert!(consumed.is_ok(), "{faults:?}: not all came: {told}");
+        let disconnects = figures.disconnects.load(Ordering::Relaxed);
+        queue.close().await;
+        let state = fake.state.lock();
+        assert_eq!(state.early, [""; 0], "{faults:?}: forgotten and not stored");
+        assert!(messages.iter().all(|message| state.stored.contains(message)), "{faults:?}: lost");
+        disconnects
+    });
+    let told = String::from_utf8_lossy(&said.0.lock()).into_owned();
+    assert!(!told.contains("secret"), "{told}");
+    (told, disconnects)
+}
+
+#[test]
+fn a_broker_that_does_nothing_wrong_is_consumed_in_one_session() {
+    for faults in [&[Fault::None][..], &[Fault::Blocked]] {
+        let (told, disconnects) = live(faults);
+        assert_eq!(disconnects, 0, "{faults:?}: {told}");
+    }
+}
+
+const ENDED: &str = "the broker ended the connection";
+const NO_FRAME: &str = "what came is no frame of AMQP 0-9-1";
+
+/// The fault, and what is said of it.
+const FAULTS: [(Fault, &str); 24] = [
+    (Fault::HangUp, ENDED),
+    (Fault::OtherProtocol, "the server only supports AMQP 1.0.0"),
+    (Fault::Http, NO_FRAME),
+    (Fault::Silence, "no answer within 2000 ms"),
+    (Fault::HalfStart, ENDED),
+    (Fault::NoAccess, "ACCESS_REFUSED"),
+    (Fault::NoQueue, "NOT_FOUND - no queue 'q'"),
+    (Fault::SilentDeclare, "no answer within 2000 ms"),
+    (Fault::EndInDeclare, ENDED),
+    (Fault::OtherAnswer, "unexpected"),
+    (Fault::End, ENDED),
+    (Fault::HalfMessage, ENDED),
+    (Fault::Garbage, NO_FRAME),
+    (Fault::NoFrameEnd, NO_FRAME),
+    (Fault::LongFrame, "frame too large"),
+    (Fault::LongBody, "body"),
+    (Fault::UnknownConsumer, "sent delivery 5 where 4 comes next"),
+    (Fault::TagAgain, "sent delivery 3 where 4 comes next"),
+    (Fault::TagAhead, "sent delivery 8 where 4 comes next"),
+    (Fault::NoHeartbeats, "nothing for two heartbeats"),
+    (Fault::Cancel, "the broker cancelled the consumer"),
+    (Fault::CloseChannel, "INTERNAL_ERROR"),
+    (Fault::CloseConnection, "CONNECTION_FORCED - maintenance"),
+    (Fault::RefuseAck, "PRECONDITION_FAILED - unknown delivery tag 1"),
+];
+
+#[test]
+fn whatever_a_broker_does_wrong_costs_a_session_and_no_message() {
+    let mut wrong = Vec::new();
+    for (fault, want) in FAULTS {
+        let (told, disconnects) = live(&[fault]);
+        let said = told.lines().filter(|line| line.contains("no messages from the broker")).count();
+        if disconnects != 1 || said != 1 || !told.contains(want) {
+            wrong.push(format!("{fault:?}: {disconnects} sessions ended, want {want:?}:\n{told}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_row_of_faults_is_survived_as_well_as_one() {
+    let all: Vec<Fault> = FAULTS
+        .iter()
+        .map(|(fault, _)| *fault)
+        // These cost seconds of waiting each.
+        .filter(|fault| !matches!(fault, Fault::Silence | Fault::SilentDeclare | Fault::NoHeartbeats))
+        .collect();
+    for part in all.chunks(3) {
+        let (told, disconnects) = live(part);
+        assert_eq!(disconnects, part.len() as u64, "{part:?}: {told}");
+    }
+}

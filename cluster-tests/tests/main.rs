@@ -21,6 +21,7 @@ mod moving;
 mod oklog;
 mod oklog_ingesters;
 mod oklog_nodes;
+mod page;
 mod partitions;
 mod quiet;
 mod rabbitmq;

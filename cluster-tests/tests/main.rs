@@ -22,6 +22,7 @@ mod moving;
 mod oklog;
 mod oklog_ingesters;
 mod oklog_nodes;
+mod page;
 mod partitions;
 mod plugin_tool;
 mod quiet;

@@ -6,6 +6,7 @@
 
 mod edges;
 mod formats;
+mod page;
 mod promises;
 mod sources;
 mod tree;
@@ -65,5 +66,13 @@ fn every_promise_names_a_test_that_exists() -> Result<()> {
 #[test]
 fn the_page_on_formats_is_in_step_with_the_code() -> Result<()> {
     none(&formats::out_of_step(&Tree::read()?)?);
+    Ok(())
+}
+
+#[test]
+fn the_page_is_what_its_sources_give_and_small() -> Result<()> {
+    let tree = Tree::read()?;
+    none(&page::out_of_step(&tree)?);
+    none(&page::too_large(&tree)?);
     Ok(())
 }

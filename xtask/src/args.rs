@@ -14,6 +14,7 @@ usage: cargo xtask <command>
                     build, start a node on log lines of its own, show where to look
   test [--long]     build, lint and test everything; ends with `N passed, N failed`
   build             target/release/weir, one file with the standard plugins inside
+  ui                the page, from host/ui/src into host/ui/dist; needs npm, which no other command does
   plugins           every plugin of the workspace as a component, into target/plugins/
   plugins --path DIR
                     one plugin crate from anywhere; prints the component's path
@@ -36,6 +37,7 @@ pub(crate) enum Command {
     Help,
     Plugins(Plugins),
     Build,
+    Ui,
     Demo(Demo),
     Test {
         /// The full figures instead of the share that fits a normal run.
@@ -114,6 +116,7 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Command, Stri
         "help" | "--help" | "-h" => Ok(Command::Help),
         "plugins" => plugins(words).map(Command::Plugins),
         "build" => none(&words).map(|()| Command::Build),
+        "ui" => none(&words).map(|()| Command::Ui),
         "demo" => demo(words).map(Command::Demo),
         "test" => test(words),
         "bench" => bench(words).map(Command::Bench),

@@ -17,6 +17,7 @@ mod setup;
 mod signals;
 mod steps;
 mod test;
+mod ui;
 mod workspace;
 
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Help => println!("{}", args::USAGE),
         Command::Plugins(options) => plugins::run(&workspace, &options)?,
         Command::Build => println!("{}", build::release(&workspace)?.display()),
+        Command::Ui => ui::build(&workspace)?,
         Command::Demo(options) => demo::run(&workspace, &options)?,
         Command::Test { long } => return Ok(test::run(&workspace, long)),
         Command::Bench(options) => bench::run(&workspace, &options)?,

@@ -107,8 +107,9 @@ impl Tests<'_> {
 
 /// What tests call that is not ours, as package and command: strace injects faults into the system calls of a node,
 /// zstd and ripgrep read its segments, RabbitMQ has messages for it and openssl certificates, ip and nft make networks
-/// that lose packets, Prometheus scrapes it, the page on the demo asks with curl, and logrotate rotates what it follows.
-const TOOLS: [(&str, &str); 10] = [
+/// that lose packets, Prometheus scrapes it, the page on the demo asks with curl, logrotate rotates what it follows, and
+/// Chromium shows its page.
+const TOOLS: [(&str, &str); 12] = [
     ("strace", "strace"),
     ("zstd", "zstdcat"),
     ("ripgrep", "rg"),
@@ -120,6 +121,8 @@ const TOOLS: [(&str, &str); 10] = [
     ("rabbitmq-server", "epmd"),
     ("openssl", "openssl"),
     ("logrotate", "logrotate"),
+    ("chromium", "chromium"),
+    ("chromium-driver", "chromedriver"),
 ];
 
 /// Installs the tools that cannot be started.

@@ -193,8 +193,6 @@ static ROUTES: &[Route] = &[
     route("/ui/", PAGE),
     route("/ui/page.css", PAGE),
     route("/ui/page.js", PAGE),
-    route("/ui/rows.js", PAGE),
-    route("/ui/search.js", PAGE),
     route("/ui/icon.svg", PAGE),
 ];
 

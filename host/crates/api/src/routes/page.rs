@@ -1,4 +1,4 @@
-//! The page at `/ui/`: a few files inside the binary.
+//! The page at `/ui/`: a few files inside the binary, as `cargo xtask ui` has built them into `host/ui/dist/`.
 
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH, LOCATION, REFERRER_POLICY};
 use http::{HeaderValue, StatusCode};
@@ -22,7 +22,7 @@ macro_rules! file {
         File {
             path: $path,
             content_type: $content_type,
-            bytes: include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ui/", $name)),
+            bytes: include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ui/dist/", $name)),
         }
     };
 }
@@ -31,8 +31,6 @@ static FILES: &[File] = &[
     file!("/ui/", "index.html", "text/html; charset=utf-8"),
     file!("/ui/page.css", "page.css", "text/css; charset=utf-8"),
     file!("/ui/page.js", "page.js", "text/javascript; charset=utf-8"),
-    file!("/ui/rows.js", "rows.js", "text/javascript; charset=utf-8"),
-    file!("/ui/search.js", "search.js", "text/javascript; charset=utf-8"),
     file!("/ui/icon.svg", "icon.svg", "image/svg+xml"),
 ];
 

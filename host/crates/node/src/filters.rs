@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use weir_api::backend::peer::StageSpec;
 use weir_api::backend::{ApiError, InstanceInfo, OfferedFilter, PluginInfo, TailRequest};
 use weir_plugin_runtime::{Counters, Hints, Kind, Limits, Plugin, SourceError, Stage, StageOptions};
@@ -37,7 +37,7 @@ const LIMITS: Limits = Limits { call_ms: FILTER_CALL_MS_DEFAULT, memory_bytes: P
 /// The filters of this process.
 pub(crate) struct Filters {
     plugins: Arc<Plugins>,
-    policy: Policy,
+    policy: RwLock<Policy>,
     sent: Sent,
     metrics: Arc<Metrics>,
     counters: Mutex<BTreeMap<String, Arc<Counters>>>,
@@ -83,7 +83,24 @@ pub(crate) struct Pipes {
 impl Filters {
     /// Those of some plugins, and what the policy lets others bring.
     pub(crate) fn new(plugins: Arc<Plugins>, policy: Policy, metrics: Arc<Metrics>) -> Arc<Filters> {
-        Arc::new(Filters { plugins, policy, sent: Sent::default(), metrics, counters: Mutex::default() })
+        Arc::new(Filters {
+            plugins,
+            policy: RwLock::new(policy),
+            sent: Sent::default(),
+            metrics,
+            counters: Mutex::default(),
+        })
+    }
+
+    /// Has another policy count from now on, and forgets what came in by the one before. `false` when it is the same.
+    pub(crate) fn follow(&self, policy: Policy) -> bool {
+        let mut before = self.policy.write();
+        let differs = *before != policy;
+        if differs {
+            *before = policy;
+            self.sent.clear();
+        }
+        differs
     }
 
     /// Makes pipes ready. Blocks, for seconds when a plugin has to be compiled.

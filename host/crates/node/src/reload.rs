@@ -1,7 +1,7 @@
 //! The configuration, read again while the process runs: on `POST /-/reload` and on SIGHUP.
 //!
-//! It is checked as a whole before anything changes: settings, plugins, the secrets in files. Then sources and plugins
-//! change, and what else differs is named, since it counts from the next start.
+//! It is checked as a whole before anything changes: settings, plugins, the secrets in files. Then sources, plugins
+//! and policy change, and what else differs is named, since it counts from the next start.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use weir_api::backend::{ApiError, ErrorKind, Reloaded};
 
 use crate::clock;
 use crate::config::{Config, Gravity, Loaded, changes, in_force};
+use crate::filters::{Filters, Policy};
 use crate::metrics::Metrics;
 use crate::run::{RunError, RunOptions};
 use crate::sources::Sources;
@@ -27,12 +28,14 @@ pub type Reread = Arc<dyn Fn() -> Result<Loaded, String> + Send + Sync>;
 
 /// Brings what is configured now into a running process.
 pub(crate) struct Reloader {
-    /// What the process began with: all but sources and plugins is in force until it ends.
+    /// What the process began with: all but sources, plugins and policy is in force until it ends.
     started: Config,
     /// What is in force. Held while it is exchanged.
     in_force: Mutex<Config>,
     reread: Reread,
     sources: Arc<Sources>,
+    /// `None` where no queries are answered.
+    filters: Option<Arc<Filters>>,
     metrics: Arc<Metrics>,
 }
 
@@ -48,6 +51,7 @@ impl Reloader {
     pub(crate) fn new(
         options: &RunOptions,
         sources: Arc<Sources>,
+        filters: Option<Arc<Filters>>,
         metrics: Arc<Metrics>,
         stop: &CancellationToken,
     ) -> Result<Arc<Reloader>, RunError> {
@@ -55,8 +59,14 @@ impl Reloader {
         metrics.config_reload_timestamp.set(clock::now_ms() as f64 / 1e3);
         let started = options.config.clone();
         let in_force = Mutex::new(started.clone());
-        let reloader =
-            Arc::new(Reloader { started, in_force, reread: options.reread.clone(), sources, metrics });
+        let reloader = Arc::new(Reloader {
+            started,
+            in_force,
+            reread: options.reread.clone(),
+            sources,
+            filters,
+            metrics,
+        });
         if options.hangup_reloads {
             reloader.on_hangup(stop).map_err(RunError::Start)?;
         }
@@ -104,7 +114,9 @@ impl Reloader {
                 return Err(problems);
             }
         };
+        let policy = Policy::new(&config.policy);
         *in_force = config;
+        let follows = self.filters.as_ref().is_some_and(|filters| filters.follow(policy));
         let sources = self.sources.clone();
         let following = tokio::task::spawn_blocking(move || sources.follow(plan)).await;
         let exchanged = following.map_err(|error| vec![format!("exchanging the sources ended: {error}")])?;
@@ -118,6 +130,7 @@ impl Reloader {
             stopped: exchanged.stopped,
             ending,
             plugins: exchanged.plugins,
+            policy: follows,
             waiting,
         };
         tracing::info!("configuration {}", reloaded.to_string().replace('\n', "; "));

@@ -197,7 +197,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     };
     let (stopping, stopping_seen) = watch::channel(false);
     let sources = Sources::new(config, plugins, metrics.clone());
-    let reloader = Reloader::new(&options, sources.clone(), metrics.clone(), &stop)?;
+    let reloader = Reloader::new(&options, sources.clone(), Some(filters.clone()), metrics.clone(), &stop)?;
     let gossip = match &config.cluster.gossip {
         None => None,
         Some(of) => Some(

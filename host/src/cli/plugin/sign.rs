@@ -15,13 +15,13 @@ const KEYGEN_EXAMPLES: &str = "\
 What is printed goes into policy.keys of the nodes that are to run what the key has signed. Whoever has the file can
 have them run anything; keep it where components are released, and nowhere else.
 
-Example:
+Examples:
   weir plugin keygen ~/.weir-signing-key";
 
 const SIGN_EXAMPLES: &str = "\
 The signature lies beside the component, as FILE.sig, and goes with it to nodes that ask for it.
 
-Example:
+Examples:
   weir plugin sign --key ~/.weir-signing-key ./orders-only.wasm";
 
 /// Make a key that signs plugins, and print its public half

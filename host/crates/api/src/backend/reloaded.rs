@@ -15,6 +15,8 @@ pub struct Reloaded {
     pub ending: Vec<String>,
     /// Plugins whose files have changed.
     pub plugins: Vec<String>,
+    /// Another policy counts for what others may have the node run.
+    pub policy: bool,
     /// Settings that count from the next start of the process.
     pub waiting: Vec<&'static str>,
 }
@@ -32,6 +34,9 @@ impl fmt::Display for Reloaded {
         ];
         for (what, names) in names.into_iter().filter(|(_, names)| !names.is_empty()) {
             write!(f, "\n{what}: {}", names.join(", "))?;
+        }
+        if self.policy {
+            f.write_str("\npolicy: another one")?;
         }
         if !self.waiting.is_empty() {
             write!(f, "\nchanged, and wait for a restart of the process: {}", self.waiting.join(", "))?;

@@ -39,8 +39,8 @@ pub(crate) fn changes(old: &Config, new: &Config) -> Changes {
     }
 }
 
-/// What a process that began with `started`, and does what `old` says, does when it is given `new`: sources and plugins
-/// are the new ones, all else is as it began. How far records go by default follows from the cluster, which is as it
+/// What a process that began with `started`, and does what `old` says, does when it is given `new`: sources, plugins
+/// and policy are the new ones, all else is as it began. How far records go by default follows from the cluster, which is as it
 /// began, too.
 pub(crate) fn in_force(started: &Config, old: &Config, mut new: Config) -> Config {
     let waiting = waiting(started, &new);
@@ -52,7 +52,7 @@ pub(crate) fn in_force(started: &Config, old: &Config, mut new: Config) -> Confi
             }
         }
     }
-    Config { sources: new.sources, plugins: new.plugins, ..started.clone() }
+    Config { sources: new.sources, plugins: new.plugins, policy: new.policy, ..started.clone() }
 }
 
 fn by_name(sources: &[SourceConfig]) -> BTreeMap<&str, &SourceConfig> {
@@ -91,6 +91,7 @@ fn waiting(old: &Config, new: &Config) -> Vec<&'static str> {
         storage,
         retention,
         query,
+        policy: _,
         sources: _,
         plugins: _,
     } = old;

@@ -35,7 +35,7 @@ impl Filters {
         if let Some(component) = self.sent.get(&digest) {
             return Ok(self.spec_of_sent(component, params));
         }
-        if self.policy.may_run(&digest) {
+        if self.policy.read().may_run(&digest) {
             let message = format!("the filter {name} ({digest:.12}) is not here yet");
             return Err(
                 ApiError::new(ErrorKind::NotFound, FILTER_WANTED, message).hint("send it, and ask again")
@@ -62,13 +62,14 @@ impl Filters {
     fn take(&self, offered: OfferedFilter) -> Result<FilterAdded, ApiError> {
         let OfferedFilter { name, component, signature } = offered;
         let digest = Digest::of(&component);
-        self.policy.check(&digest, signature.as_deref()).map_err(|refusal| {
+        let refused = |refusal| {
             let message = format!("the filter {name} ({digest:.12}) does not run on this node: {refusal}");
             ApiError::new(ErrorKind::Forbidden, FILTER_REFUSED, message).hint(format!(
                 "on the node, write sha256:{digest} into policy.filters, or the key of its signature into policy.keys, \
                  or policy.ad_hoc_filters = true to run what anybody brings along"
             ))
-        })?;
+        };
+        self.policy.read().check(&digest, signature.as_deref()).map_err(refused)?;
         let plugin = if let Some(known) = self.sent.get(&digest) {
             known.plugin().clone()
         } else {
@@ -80,6 +81,9 @@ impl Filters {
                 "it is a source; records of a query go through filters, rewrites and aggregates".into(),
             ));
         }
+        // Compiling takes long enough for the policy to change.
+        let policy = self.policy.read();
+        policy.check(&digest, signature.as_deref()).map_err(refused)?;
         self.sent.keep(plugin, component, signature);
         Ok(FilterAdded { sha256: digest.to_string(), kind: kind.to_string() })
     }

@@ -71,6 +71,11 @@ impl Sent {
         Some(component.clone())
     }
 
+    /// Forgets all. Queries that run keep what they have.
+    pub(super) fn clear(&self) {
+        self.held.lock().by_digest.clear();
+    }
+
     /// All of them.
     pub(super) fn all(&self) -> Vec<Arc<Plugin>> {
         self.held.lock().by_digest.values().map(|component| component.plugin.clone()).collect()

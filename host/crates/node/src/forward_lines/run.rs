@@ -28,7 +28,7 @@ pub(crate) async fn run(
     let lines = Arc::new(LineSink::new(&config.forward_to, stop.clone()));
     let sink: Arc<dyn Sink> = lines.clone();
     let server = backend::bind(config)?;
-    let reloader = Reloader::new(&options, sources.clone(), metrics.clone(), &stop)?;
+    let reloader = Reloader::new(&options, sources.clone(), None, metrics.clone(), &stop)?;
     sources.start(sink, BTreeMap::new(), &stop);
     backend::serve(server, &sources, &reloader, &metrics, &stop);
     let drained = CancellationToken::new();

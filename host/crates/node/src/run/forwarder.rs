@@ -29,7 +29,7 @@ pub(super) async fn run(
     let plugins = Plugins::new(config, &options.embedded, runtime);
     let sources = Sources::new(config, plugins, metrics.clone());
     let stop = CancellationToken::new();
-    let reloader = Reloader::new(&options, sources.clone(), metrics.clone(), &stop)?;
+    let reloader = Reloader::new(&options, sources.clone(), None, metrics.clone(), &stop)?;
     let server = forward::backend::bind(config)?;
     let mut forward = Forward::start(config, data_dir.as_ref(), metrics.clone(), &stop).await?;
     let cursors = std::mem::take(&mut forward.cursors);

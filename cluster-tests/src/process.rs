@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 const LISTEN: &str = "[listen]\napi = \"127.0.0.1:0\"\nfast = \"127.0.0.1:0\"\ndurable = \"127.0.0.1:0\"\n";
 
 /// How long anything may take before a test gives up on it.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(3);
 
 /// The binary under test: `WEIR_BIN`, or the one cargo built last.
 pub fn weir_bin() -> PathBuf {

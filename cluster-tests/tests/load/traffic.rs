@@ -78,7 +78,7 @@ impl Traffic {
             }
             ensure!(
                 began.elapsed() < PATIENCE,
-                "from {before:?} batches acknowledged to {now:?} in a minute"
+                "from {before:?} batches acknowledged to {now:?} in {PATIENCE:?}"
             );
             self.watch(look)?;
         }

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use base64::Engine as _;
@@ -23,6 +23,10 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 const LOOK_MS: u64 = 2000;
 /// Pictures are the largest.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
+/// How long a condition may take to hold. A browser on a busy machine is slower than a node.
+const WAIT: Duration = PATIENCE.saturating_mul(2);
+/// A driver that chooses a port which another one takes at that moment ends. Another one is lucky.
+const DRIVERS_MAX: usize = 8;
 const LOOK: &str = "const [condition, limit, done] = arguments;
     const look = new Function('return (' + condition + ')'), end = performance.now() + limit;
     (function again() {
@@ -49,34 +53,11 @@ pub(crate) struct Browser {
 
 impl Browser {
     pub(crate) fn start() -> Result<Browser> {
-        let mut command = Command::new("chromedriver");
-        // A group of its own: the browser ends with it, however the test does.
-        command
-            .arg("--port=0")
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut driver = command
-            .spawn()
-            .context("chromedriver cannot be started; cargo xtask test installs chromium-driver")?;
-        let stdout = driver.stdout.take().context("stdout is piped")?;
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(PATIENCE * 2))
-            .build();
+        let (driver, port) = driver()?;
+        let config = ureq::Agent::config_builder().http_status_as_error(false);
+        let agent = config.timeout_global(Some(WAIT * 2)).build().into();
         let profile = tempfile::tempdir()?;
-        let mut browser =
-            Browser { driver, address: String::new(), session: String::new(), agent: agent.into(), profile };
-        let mut lines = BufReader::new(stdout).lines();
-        let port = loop {
-            let line = lines.next().context("chromedriver ended before it listened")??;
-            if let Some((_, port)) = line.split_once("started successfully on port ") {
-                break port.trim_end_matches('.').trim().to_owned();
-            }
-        };
-        // Nobody reads on: it may say what it likes.
-        std::thread::spawn(move || lines.for_each(drop));
+        let mut browser = Browser { driver, address: String::new(), session: String::new(), agent, profile };
         browser.address = format!("http://127.0.0.1:{port}/session");
         let arguments = [
             "--headless",
@@ -161,7 +142,7 @@ impl Browser {
 
     /// Waits until an expression holds, and gives its value.
     pub(crate) fn wait(&self, condition: &str) -> Result<Value> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT;
         loop {
             // A page that goes away meanwhile takes the question with it.
             let asked =
@@ -317,4 +298,28 @@ impl Drop for Browser {
         let _ = kill_process_group(Pid::from_child(&self.driver), Signal::KILL);
         let _ = self.driver.wait();
     }
+}
+
+/// A driver that listens, and where.
+fn driver() -> Result<(Child, String)> {
+    for _ in 0..DRIVERS_MAX {
+        let mut command = Command::new("chromedriver");
+        command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        // A group of its own: the browser ends with it, however the test does.
+        let mut driver = command
+            .process_group(0)
+            .spawn()
+            .context("chromedriver cannot be started; cargo xtask test installs chromium-driver")?;
+        let stdout = driver.stdout.take().context("stdout is piped")?;
+        let mut lines = BufReader::new(stdout).lines();
+        for line in lines.by_ref().map_while(Result::ok) {
+            if let Some((_, port)) = line.split_once("started successfully on port ") {
+                // Nobody reads on: it may say what it likes.
+                std::thread::spawn(move || lines.for_each(drop));
+                return Ok((driver, port.trim_end_matches('.').trim().to_owned()));
+            }
+        }
+        driver.wait()?;
+    }
+    bail!("{DRIVERS_MAX} chromedrivers ended before they listened")
 }

@@ -76,12 +76,12 @@ fn rows_open_filter_have_columns_and_surroundings_and_may_be_long_or_many() -> R
     browser.no_console_error(&[])?;
 
     // A line of a megabyte is clipped in the list, and shown in parts when it is opened.
-    send(&node, "long", "web1", &[format!("ERROR begin {} end", "x".repeat(1_000_000))])?;
+    send(&node, "long", "web1", &["short".to_owned(), format!("ERROR begin {} end", "x".repeat(1_000_000))])?;
     browser.open(&page(&node, "topic:long", "&wrap=1"))?;
     browser.wait(DONE)?;
     browser.wait("document.querySelector('.clipped')?.textContent.includes('1.0 MB')")?;
     ensure!(
-        browser.value("document.querySelector('.row').offsetHeight < 300")? == true,
+        browser.value("document.querySelector('[aria-posinset=\"1\"]').offsetHeight < 300")? == true,
         "a long line fills the list"
     );
     browser.click(".open")?;
@@ -92,6 +92,8 @@ fn rows_open_filter_have_columns_and_surroundings_and_may_be_long_or_many() -> R
     );
     browser.click(".show-more")?;
     browser.wait("document.querySelector('.raw').textContent.length > 200000")?;
+    // What stands below it gives way.
+    browser.wait("document.querySelector('[aria-posinset=\"2\"]').getBoundingClientRect().top >= document.querySelector('[aria-posinset=\"1\"]').getBoundingClientRect().bottom - 1")?;
 
     // Many rows stream in; the list stays usable.
     for part in 0..MANY / 10_000 {

@@ -16,11 +16,19 @@ export interface ListOptions<T extends object> {
   scrolled?: (top: number, isAtEnd: boolean) => void;
 }
 
+/** A row that is an element, and what was last said of it: nothing is set twice. */
+interface Drawn {
+  element: HTMLElement;
+  index: number;
+  top: number;
+  isMeasured: boolean;
+}
+
 export class List<T extends object> {
   readonly element: HTMLElement;
   readonly #space: HTMLElement;
   readonly #heights = new Heights();
-  readonly #shown = new Map<T, { element: HTMLElement; index: number }>();
+  readonly #shown = new Map<T, Drawn>();
   readonly #options: ListOptions<T>;
   readonly #measure: ResizeObserver;
   readonly draw: () => void;
@@ -33,7 +41,7 @@ export class List<T extends object> {
     this.element = make("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": options.label }, this.#space);
     this.draw = framed(() => this.#draw());
     this.element.addEventListener("scroll", () => {
-      this.#draw();
+      this.#draw(false);
       const { scrollTop, clientHeight, scrollHeight } = this.element;
       options.scrolled?.(scrollTop, scrollTop + clientHeight > scrollHeight - MARGIN);
     }, { passive: true });
@@ -71,7 +79,10 @@ export class List<T extends object> {
 
   /** Makes every row anew: how they look has changed. */
   redraw(): void {
-    for (const { element } of this.#shown.values()) element.remove();
+    for (const { element } of this.#shown.values()) {
+      this.#measure.unobserve(element);
+      element.remove();
+    }
     this.#shown.clear();
     this.#heights.reset(this.#items.length, this.#options.rowHeight());
     this.draw();
@@ -82,14 +93,17 @@ export class List<T extends object> {
     const shown = this.#shown.get(item);
     if (!shown) return;
     const hadFocus = shown.element.contains(document.activeElement);
+    this.#measure.unobserve(shown.element);
     shown.element.remove();
     this.#shown.delete(item);
     this.#draw();
     if (hadFocus) this.#shown.get(item)?.element.querySelector<HTMLElement>("button")?.focus({ preventScroll: true });
   }
 
-  #draw(): void {
+  /** Draws what is in view. Unless `isAnew`, rows that were measured before have not changed: scrolling alone. */
+  #draw(isAnew = true): void {
     const { scrollTop, clientHeight } = this.element;
+    if (isAnew) for (const drawn of this.#shown.values()) drawn.isMeasured = false;
     // Heights of rows that come into view are learned, and what stands below them moves: until that rests.
     for (let round = 0; round < 3; round += 1) {
       const first = this.#heights.at(Math.max(0, scrollTop - MARGIN));
@@ -98,8 +112,11 @@ export class List<T extends object> {
       if (!this.#learn()) break;
     }
     this.#space.style.height = `${this.#heights.total}px`;
-    for (const { element, index } of this.#shown.values()) {
-      element.style.transform = `translateY(${this.#heights.top(index)}px)`;
+    for (const drawn of this.#shown.values()) {
+      const top = this.#heights.top(drawn.index);
+      if (top === drawn.top) continue;
+      drawn.top = top;
+      drawn.element.style.transform = `translateY(${top}px)`;
     }
   }
 
@@ -112,17 +129,22 @@ export class List<T extends object> {
       wanted.add(item);
       let shown = this.#shown.get(item);
       if (!shown) {
-        shown = { element: this.#options.row(item, index), index };
+        shown = { element: this.#options.row(item, index), index: -1, top: Number.NaN, isMeasured: false };
         this.#shown.set(item, shown);
         fresh.append(shown.element);
+        // What is open may grow by itself.
+        if (shown.element.classList.contains("opened")) this.#measure.observe(shown.element);
+      } else if (shown.isMeasured) {
+        continue;
       }
+      if (shown.index !== index) shown.element.setAttribute("aria-posinset", String(index + 1));
       shown.index = index;
-      shown.element.setAttribute("aria-posinset", String(index + 1));
       shown.element.setAttribute("aria-setsize", String(this.#items.length));
       shown.element.classList.toggle("current", index === this.#current);
     }
     for (const [item, { element }] of this.#shown) {
       if (wanted.has(item)) continue;
+      this.#measure.unobserve(element);
       element.remove();
       this.#shown.delete(item);
     }
@@ -131,7 +153,10 @@ export class List<T extends object> {
 
   #learn(): boolean {
     let changed = false;
-    for (const { element, index } of this.#shown.values()) {
+    for (const drawn of this.#shown.values()) {
+      if (drawn.isMeasured) continue;
+      drawn.isMeasured = true;
+      const { element, index } = drawn;
       const height = element.offsetHeight;
       if (height > 0 && Math.abs(height - this.#heights.of(index)) >= 0.5) {
         this.#heights.set(index, height);

@@ -1,6 +1,7 @@
 //! A real node whose configuration changes under it: what has changed begins anew where it was, nothing else is touched.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -26,7 +27,8 @@ impl World {
         let mut text = config_head(self.dir.path());
         for (name, settings) in sources {
             let path = quoted(&self.dir.path().join(format!("{name}.log")));
-            text += &format!(
+            let _ = write!(
+                text,
                 "[sources.{name}]\nplugin = \"file-source\"\n{settings}\ngrants.files.logs = {{ include = [{path}] }}\n"
             );
         }

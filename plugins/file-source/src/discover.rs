@@ -57,7 +57,10 @@ fn follow_known(
         let Some(saved) = table.take_known(key) else { return false };
         let original = origin::original(&entry.path, saved.name);
         let labels = settings.naming.labels(original.unwrap_or(&entry.path));
-        let mut file = Tracked::new(entry, saved.name, labels, now_ms, false);
+        // A name at which nothing was read says nothing of what is here now.
+        let unread = saved.position.offset == 0 && original.is_none();
+        let name = if unread { origin::name_of(&entry.path) } else { saved.name };
+        let mut file = Tracked::new(entry, name, labels, now_ms, false);
         // Nothing of it was read: it may still be the copy of another one.
         let strange = saved.position.is_skipped() && original.is_none();
         if saved.position.offset > 0 && !strange {
@@ -69,6 +72,11 @@ fn follow_known(
         return true;
     };
     let moved = file.path != entry.path;
+    if moved && file.may_be_another(entry) && origin::original(&entry.path, file.name).is_none() {
+        // Its identity is all that was known of it, and nothing says that this is not another file with the same.
+        table.remove(key, now_ms);
+        return false;
+    }
     if !std::mem::replace(&mut file.listed, true) {
         // It was not gone, only not seen.
         file.rotated_ms = None;

@@ -177,6 +177,20 @@ impl Tracked {
         matches!(self.stage, Stage::Fresh { .. })
     }
 
+    /// Whether what a scan shows may be another file with the same identity: nothing of this one was read, and it is
+    /// not open, so that its inode may have been used again.
+    pub(crate) fn may_be_another(&self, entry: &Entry) -> bool {
+        let identity = &entry.identity;
+        let same = identity.size == self.size && identity.modified_unix_ns == self.modified_unix_ns;
+        self.content.is_none()
+            && match self.stage {
+                Stage::Fresh { .. } => self.position.offset == 0,
+                Stage::Shadow(_) => true,
+                Stage::Done => self.position.is_skipped() && !same,
+                Stage::Reading => false,
+            }
+    }
+
     /// Goes on at a position.
     pub(crate) fn read_on(&mut self, position: Position) {
         self.position = position;

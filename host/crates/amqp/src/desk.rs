@@ -15,6 +15,7 @@ use weir_record::limits::AMQP_ATTEMPTS_MAX;
 
 use crate::ledger::{Acknowledged, Ledger, OutOfOrder};
 use crate::suspects::Suspects;
+use crate::watch::Reject;
 
 /// Where a message is to be acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,7 @@ pub(crate) struct Entry<M> {
 pub(crate) struct Refused<M> {
     pub(crate) entry: Entry<M>,
     pub(crate) why: String,
+    pub(crate) reason: Reject,
 }
 
 #[derive(Debug)]
@@ -174,7 +176,7 @@ impl<M> Desk<M> {
             entry.attempts += u32::from(alone);
             if entry.attempts >= AMQP_ATTEMPTS_MAX && self.discards {
                 let why = format!("the plugin gave it back {} times", entry.attempts);
-                self.refused.push_back(Refused { entry, why });
+                self.refused.push_back(Refused { entry, why, reason: Reject::Failing });
             } else {
                 self.waiting.push_front(entry);
             }
@@ -191,13 +193,14 @@ impl<M> Desk<M> {
         }
         let held = self.held.get_mut(&receipt).and_then(|held| held.get_mut(index));
         let entry = held.and_then(Option::take).ok_or("the receipt has no such message")?;
-        self.refused.push_back(Refused { entry, why: why.into() });
+        self.refused.push_back(Refused { entry, why: why.into(), reason: Reject::Refused });
         Ok(())
     }
 
     /// The newest message that waits can never be stored.
     pub(crate) fn refuse_last(&mut self, why: &str) {
-        let refused = self.waiting.pop_back().map(|entry| Refused { entry, why: why.into() });
+        let refused = self.waiting.pop_back();
+        let refused = refused.map(|entry| Refused { entry, why: why.into(), reason: Reject::TooLong });
         self.refused.extend(refused);
     }
 

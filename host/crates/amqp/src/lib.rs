@@ -26,4 +26,4 @@ pub use options::{
     check_uri,
 };
 pub use queue::Queue;
-pub use watch::{Count, Level, Watch};
+pub use watch::{Count, Level, Reject, Watch};

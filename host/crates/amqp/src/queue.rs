@@ -176,7 +176,7 @@ impl Shared {
 
     /// A message reached the exchange for what cannot be stored.
     pub(crate) fn buried(&self, refused: &Refused<Message>) {
-        self.watch.count(Count::Rejects, 1);
+        self.watch.rejected(refused.reason);
         self.desk.lock().finish(refused.entry.place);
         self.tell_settled();
     }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::wire::{self, Delivery, Heard, Name};
 
@@ -87,12 +87,16 @@ pub(crate) struct State {
     /// Messages that it was told to forget before they were stored.
     pub(crate) early: Vec<String>,
     pub(crate) connections: usize,
+    /// Times that messages were given back to it.
+    pub(crate) nacks: usize,
 }
 
 /// A running one. Ends with its runtime.
 pub(crate) struct Fake {
     pub(crate) address: SocketAddr,
     pub(crate) state: Arc<Mutex<State>>,
+    /// It was told to forget messages, or got some back.
+    pub(crate) told: Arc<Notify>,
 }
 
 impl Fake {
@@ -103,7 +107,8 @@ impl Fake {
         let waiting = messages.into_iter().map(|body| (body, false)).collect();
         let state = State { waiting, faults: faults.iter().copied().collect(), ..State::default() };
         let state = Arc::new(Mutex::new(state));
-        let shared = state.clone();
+        let told = Arc::new(Notify::new());
+        let (shared, tells) = (state.clone(), told.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let fault = {
@@ -111,14 +116,14 @@ impl Fake {
                     state.connections += 1;
                     state.faults.pop_front().unwrap_or(Fault::None)
                 };
-                tokio::spawn(serve(stream, fault, shared.clone()));
+                tokio::spawn(serve(stream, fault, shared.clone(), tells.clone()));
             }
         });
-        Fake { address, state }
+        Fake { address, state, told }
     }
 }
 
-async fn serve(mut stream: TcpStream, fault: Fault, state: Arc<Mutex<State>>) {
+async fn serve(mut stream: TcpStream, fault: Fault, state: Arc<Mutex<State>>, told: Arc<Notify>) {
     if let Err(error) = greet(&mut stream, fault).await {
         assert!(error.kind() != io::ErrorKind::InvalidData, "{fault:?}: {error}");
         return;
@@ -127,7 +132,7 @@ async fn serve(mut stream: TcpStream, fault: Fault, state: Arc<Mutex<State>>) {
     let (hears, heard) = mpsc::unbounded_channel();
     tokio::spawn(listen(read, hears));
     let mut session =
-        Session { write, fault, state, consumer: None, tag: 0, unacked: VecDeque::new(), said: false };
+        Session { write, fault, state, told, consumer: None, tag: 0, unacked: VecDeque::new(), said: false };
     let _ = session.run(heard).await;
     session.give_back();
 }
@@ -201,6 +206,7 @@ struct Session {
     write: OwnedWriteHalf,
     fault: Fault,
     state: Arc<Mutex<State>>,
+    told: Arc<Notify>,
     /// Channel and tag.
     consumer: Option<(u16, String)>,
     tag: u64,
@@ -242,8 +248,13 @@ impl Session {
                         continue;
                     }
                     self.acked(&args);
+                    self.told.notify_one();
                 }
-                wire::NACK => self.give_back(),
+                wire::NACK => {
+                    self.state.lock().nacks += 1;
+                    self.give_back();
+                    self.told.notify_one();
+                }
                 wire::CHANNEL_CLOSE => self.say(channel, wire::CHANNEL_CLOSE_OK, &[]).await?,
                 wire::CLOSE => return self.say(channel, wire::CLOSE_OK, &[]).await,
                 wire::CLOSE_OK => return Ok(()),

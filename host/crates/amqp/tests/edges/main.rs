@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::timeout;
-use weir_amqp::{Count, Declare, Level, Names, Options, Queue, Settings, Tls, Watch};
+use weir_amqp::{Count, Declare, Level, Names, Options, Queue, Reject, Settings, Tls, Watch};
 use weir_plugin_runtime::MessageQueue as _;
 
 use fake::{Fake, Fault};
@@ -35,6 +35,8 @@ impl Watch for Figures {
             self.disconnects.fetch_add(by, Ordering::Relaxed);
         }
     }
+
+    fn rejected(&self, _: Reject) {}
 
     fn level(&self, _: Level, _: u64) {}
 
@@ -84,10 +86,10 @@ async fn consume(queue: &Queue, fake: &Fake) {
     queue.open(None);
     let forgotten = || fake.state.lock().forgotten.len() >= MESSAGES;
     while !forgotten() {
-        // What is acknowledged is known when the broker has heard of it, which nothing tells.
-        let look = Duration::from_millis(50);
-        let Ok(messages) = timeout(look, queue.receive(8, 1 << 20)).await else { continue };
-        let messages = messages.unwrap();
+        let messages = tokio::select! {
+            messages = queue.receive(8, 1 << 20) => messages.unwrap(),
+            () = fake.told.notified() => continue,
+        };
         let mut from = 0;
         for end in messages.ends.iter().map(|end| *end as usize) {
             let body = String::from_utf8(messages.bodies[from..end].to_vec()).unwrap();
@@ -104,17 +106,12 @@ fn live(faults: &[Fault]) -> (String, u64) {
     let writer = said.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     let _heard = tracing::subscriber::set_default(subscriber);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let disconnects = runtime.block_on(async {
-        let messages: Vec<String> = (0..MESSAGES).map(|number| format!("message {number}")).collect();
+    let disconnects = runtime().block_on(async {
+        let messages = messages();
         let fake = Fake::start(messages.clone(), faults).await;
-        let uri = format!("amqp://user:secret@{}/v", fake.address);
-        let names = Names { consumer_tag: "weir-test".into(), connection: "weir test".into() };
         // What is missed is to be the heartbeats, and not an answer.
         let connect_timeout_ms = if faults.contains(&Fault::NoHeartbeats) { 60_000 } else { 2_000 };
-        let options = Options::new(&uri, &[], settings(connect_timeout_ms), names, Tls::default()).unwrap();
-        let figures = Arc::new(Figures::default());
-        let queue = Queue::new("test", options, figures.clone());
+        let (queue, figures) = queue_at(&fake, &[], settings(connect_timeout_ms));
         let consumed = timeout(PATIENCE, consume(&queue, &fake)).await;
         let told = String::from_utf8_lossy(&said.0.lock()).into_owned();
         assert!(consumed.is_ok(), "{faults:?}: not all came: {told}");
@@ -196,4 +193,67 @@ fn a_row_of_faults_is_survived_as_well_as_one() {
         let (told, disconnects) = live(part);
         assert_eq!(disconnects, part.len() as u64, "{part:?}: {told}");
     }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn messages() -> Vec<String> {
+    (0..MESSAGES).map(|number| format!("message {number}")).collect()
+}
+
+fn queue_at(fake: &Fake, hosts: &[String], settings: Settings) -> (Arc<Queue>, Arc<Figures>) {
+    let names = Names { consumer_tag: "weir-test".into(), connection: "weir test".into() };
+    let uri = format!("amqp://user:secret@{}/v", fake.address);
+    let options = Options::new(&uri, hosts, settings, names, Tls::default()).unwrap();
+    let figures = Arc::new(Figures::default());
+    (Queue::new("test", options, figures.clone()), figures)
+}
+
+#[test]
+fn when_a_broker_is_out_of_order_the_next_of_the_list_is_tried() {
+    runtime().block_on(async {
+        let broken = Fake::start(Vec::new(), &[Fault::HangUp; 100]).await;
+        let refusing = Fake::start(Vec::new(), &[Fault::NoAccess; 100]).await;
+        let good = Fake::start(messages(), &[Fault::CloseConnection]).await;
+        let hosts = [refusing.address.to_string(), good.address.to_string()];
+        let (queue, _) = queue_at(&broken, &hosts, settings(2_000));
+        timeout(PATIENCE, consume(&queue, &good)).await.unwrap();
+        queue.close().await;
+        // The good one had a fault, too, so all were tried twice.
+        let connections = [&broken, &refusing, &good].map(|fake| fake.state.lock().connections);
+        assert_eq!(connections, [2, 2, 2]);
+        assert_eq!(good.state.lock().early, [""; 0]);
+    });
+}
+
+#[test]
+fn what_cannot_be_stored_for_long_is_given_back_once_and_taken_when_that_is_over() {
+    runtime().block_on(async {
+        let fake = Fake::start(messages(), &[]).await;
+        let (queue, figures) = queue_at(&fake, &[], Settings { hold_timeout_ms: 200, ..settings(2_000) });
+        queue.open(None);
+        let held = timeout(PATIENCE, queue.receive(8, 1 << 20)).await.unwrap().unwrap();
+        let given_back = async {
+            while fake.state.lock().nacks == 0 {
+                fake.told.notified().await;
+            }
+        };
+        timeout(PATIENCE, given_back).await.unwrap();
+        // What was held is stored at last: from now on messages are taken again, those that were held among them.
+        let first = held.ends.first().map_or(0, |end| *end as usize);
+        fake.state.lock().stored.insert(String::from_utf8(held.bodies[..first].to_vec()).unwrap());
+        held.receipt.acknowledge();
+        timeout(PATIENCE, consume(&queue, &fake)).await.unwrap();
+        queue.close().await;
+        let state = fake.state.lock();
+        assert_eq!(
+            (state.nacks, state.connections),
+            (1, 2),
+            "given back in one round, and taken in the next session"
+        );
+        assert_eq!(state.early, [""; 0]);
+        assert_eq!(figures.disconnects.load(Ordering::Relaxed), 0, "nothing went wrong");
+    });
 }

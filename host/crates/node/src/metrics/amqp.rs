@@ -8,6 +8,8 @@ use super::List;
 pub(crate) struct Amqp {
     /// Messages, by what became of them, too.
     pub(crate) messages: IntCounterVec,
+    /// Messages that went to `dead_letter`, by reason, too.
+    pub(crate) rejected: IntCounterVec,
     /// Sessions with brokers that ended other than on request.
     pub(crate) disconnects: IntCounterVec,
     /// Consumers that are connected.
@@ -29,6 +31,11 @@ impl Amqp {
                 "Messages: delivered, redelivered (of those), acked, nacked, rejected to dead_letter, or stale: \
                  stored when their channel was gone, so that they come again.",
                 &["source", "what"],
+            ),
+            rejected: list.counters(
+                "weir_amqp_rejected_total",
+                "Messages that went to dead_letter: too_long, refused by the plugin, or failing in it again and again.",
+                &["source", "reason"],
             ),
             disconnects: list.counters(
                 "weir_amqp_disconnects_total",

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use prometheus::{Histogram, IntCounter, IntGauge};
-use weir_amqp::{Count, Level, Names, Options, Queue, Tls, Watch};
+use weir_amqp::{Count, Level, Names, Options, Queue, Reject, Tls, Watch};
 use weir_record::limits::CONFIG_FILE_BYTES_MAX;
 
 use crate::config::{AmqpGrant, Secret, SourceConfig};
@@ -71,6 +71,8 @@ struct Figures {
     acks: IntCounter,
     nacks: IntCounter,
     rejects: IntCounter,
+    /// By reason, too.
+    rejected: [IntCounter; Reject::ALL.len()],
     stale: IntCounter,
     disconnects: IntCounter,
     connected: IntGauge,
@@ -88,6 +90,7 @@ impl Figures {
             acks: messages("acked"),
             nacks: messages("nacked"),
             rejects: messages("rejected"),
+            rejected: Reject::ALL.map(|why| metrics.amqp.rejected.with_label_values(&[source, why.name()])),
             stale: messages("stale"),
             disconnects: metrics.amqp.disconnects.with_label_values(&[source]),
             connected: metrics.amqp.connected.with_label_values(&[source]),
@@ -106,10 +109,18 @@ impl Watch for Figures {
             Count::Acks => &self.acks,
             Count::Nacks => &self.nacks,
             Count::Stale => &self.stale,
-            Count::Rejects => &self.rejects,
             Count::Disconnects => &self.disconnects,
         }
         .inc_by(by);
+    }
+
+    fn rejected(&self, why: Reject) {
+        self.rejects.inc();
+        if let Some(counter) =
+            Reject::ALL.iter().position(|it| *it == why).and_then(|at| self.rejected.get(at))
+        {
+            counter.inc();
+        }
     }
 
     fn level(&self, what: Level, value: u64) {

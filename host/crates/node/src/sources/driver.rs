@@ -89,14 +89,13 @@ impl SourceTask {
             self.status.closed();
             match ended {
                 Ended::Finished => self.status.finished(),
-                Ended::Stopped => self.status.stopped(),
                 Ended::GivenUp(why) => self.status.failed(&why),
                 Ended::Undeliverable(error) => self.status.failed(&error.to_string()),
                 Ended::Again { after } if self.pause(after).await.is_ok() => {
                     self.status.restarting();
                     continue;
                 }
-                Ended::Again { .. } => self.status.stopped(),
+                Ended::Stopped | Ended::Again { .. } => self.status.stopped(),
             }
             return stands.stored;
         }

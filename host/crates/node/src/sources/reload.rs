@@ -116,20 +116,17 @@ impl Sources {
         }
         for (config, brokers) in plan.begins {
             let name = config.name.clone();
-            let before = match slots.get_mut(&name) {
-                Some(slot) => {
-                    slot.stop.cancel();
-                    slot.status.starting();
-                    (slot.config, slot.brokers) = (config, Ok(brokers));
-                    done.ending.push((name.clone(), slot.ended.clone()));
-                    done.restarted.push(name.clone());
-                    slot.ended.clone()
-                }
-                None => {
-                    slots.insert(name.clone(), Slot::new(&config, &self.metrics));
-                    done.started.push(name.clone());
-                    left.remove(&name).unwrap_or_else(|| stands_at(None))
-                }
+            let before = if let Some(slot) = slots.get_mut(&name) {
+                slot.stop.cancel();
+                slot.status.starting();
+                (slot.config, slot.brokers) = (config, Ok(brokers));
+                done.ending.push((name.clone(), slot.ended.clone()));
+                done.restarted.push(name.clone());
+                slot.ended.clone()
+            } else {
+                slots.insert(name.clone(), Slot::new(&config, &self.metrics));
+                done.started.push(name.clone());
+                left.remove(&name).unwrap_or_else(|| stands_at(None))
             };
             if let (Some(slot), Some(feeding)) = (slots.get_mut(&name), self.feeding.get()) {
                 self.run(slot, before, feeding);

@@ -5,6 +5,7 @@
 //! error that the plugin must give.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -160,10 +161,10 @@ fn diff(expected: &[u8], got: &[u8]) -> String {
     {
         for line in lines.iter().take(SHOWN) {
             let line = line.strip_suffix("\\n").unwrap_or(line);
-            text.push_str(&format!("  {sign} {line}\n"));
+            let _ = writeln!(text, "  {sign} {line}");
         }
         if lines.len() > SHOWN {
-            text.push_str(&format!("  {sign} … {} more\n", lines.len() - SHOWN));
+            let _ = writeln!(text, "  {sign} … {} more", lines.len() - SHOWN);
         }
     }
     text
@@ -186,7 +187,7 @@ mod tests {
         assert_eq!(diff(b"a\nb\nc\n", b"a\nx\nc\n"), "  from line 2:\n  - b\n  + x\n");
         assert_eq!(diff(b"", b"\xff\n"), "  from line 1:\n  + \\xff\n");
         assert_eq!(diff(b"a\n", b"a"), "  from line 1:\n  - a\n  + a\n");
-        let many: String = (0..20).map(|n| format!("{n}\n")).collect();
+        let many = (0..20).map(|n| format!("{n}\n")).collect::<Vec<_>>().concat();
         assert!(diff(many.as_bytes(), b"").ends_with("  - 9\n  - … 10 more\n"));
     }
 }

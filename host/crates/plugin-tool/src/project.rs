@@ -33,8 +33,9 @@ macro_rules! template {
     };
 }
 
-const SHARED: [(&str, &str); 3] =
-    [("Cargo.toml", template!("manifest.toml")), (".gitignore", template!("gitignore")), ("README.md", "")];
+/// What every project has.
+const SHARED: [(&str, &str); 2] =
+    [("Cargo.toml", template!("manifest.toml")), (".gitignore", template!("gitignore"))];
 
 /// A project that is not written yet.
 #[derive(Debug)]
@@ -95,8 +96,8 @@ impl Project {
                 ("cases/first/expected.txt", template!("aggregate/expected.txt")),
             ],
         };
-        let shared = SHARED.iter().filter(|(path, _)| own.iter().all(|(known, _)| known != path));
-        let ours = shared.chain(own).map(|(path, text)| ((*path).to_owned(), text.replace(NAME, name)));
+        let ours = SHARED.iter().chain(own);
+        let ours = ours.map(|(path, text)| ((*path).to_owned(), text.replace(NAME, name)));
         let sdk = sdk::FILES.iter().map(|(path, text)| (format!("sdk/{path}"), (*text).to_owned()));
         let manifest = ("sdk/Cargo.toml".to_owned(), sdk::manifest());
         Ok(Project { name: name.to_owned(), files: ours.chain([manifest]).chain(sdk).collect() })

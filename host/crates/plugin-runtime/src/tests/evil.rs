@@ -103,7 +103,7 @@ impl Evil {
     fn error(self) -> String {
         match self.load() {
             Err(error) => error,
-            Ok(plugin) => lived(&plugin, &hasty(&Arc::default())).err().expect("it fails").to_string(),
+            Ok(plugin) => lived(&plugin, &hasty(&Arc::default())).unwrap_err().to_string(),
         }
     }
 }

@@ -99,11 +99,12 @@ const IDLE: &str = "(i32.store (i32.const 2048) (i32.const 0)) (i32.store (i32.c
 
 /// A poll that hands over one record and a list of receipts.
 fn taken(receipts: &[&str]) -> String {
-    let stores: String = receipts
+    let stores = receipts
         .iter()
         .enumerate()
         .map(|(n, receipt)| format!("(i32.store (i32.const {}) {receipt})", 8400 + 4 * n))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     format!(
         "{stores}
          (i32.store (i32.const 2048) (i32.const 0)) (i32.store (i32.const 2052) (i32.const 0))

@@ -238,7 +238,7 @@ fn an_allocator_that_lies_harms_itself_alone() {
 fn answer(at: u32, words: &[(u32, i32)]) -> &'static str {
     let store =
         |(offset, value): &(u32, i32)| format!("(i32.store (i32.const {}) (i32.const {value}))", at + offset);
-    let stores: String = words.iter().map(store).collect();
+    let stores = words.iter().map(store).collect::<Vec<_>>().concat();
     format!("{stores} (i32.const {at})").leak()
 }
 

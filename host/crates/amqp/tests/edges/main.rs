@@ -3,6 +3,8 @@
 //! Whatever happens on a connection, every message comes, none is forgotten before it is stored, and the log says what
 //! was wrong.
 
+#![allow(clippy::unwrap_used, reason = "everything in here is a test")]
+
 mod fake;
 mod wire;
 

@@ -77,9 +77,11 @@ fn plugins_say_what_they_may_do_and_sources_what_they_have_done() -> Result<()> 
     };
     browser.wait(&format!("{}.innerText.includes('files')", row("file-source")))?;
     browser.wait(&format!("{}.innerText.includes('followed: running')", row("file-source")))?;
-    browser.wait(&format!("Number({}.cells[6].innerText.replaceAll(',', '')) > 0", row("file-source")))?;
+    browser.wait(&format!("Number({}.cells[7].innerText.replaceAll(',', '')) > 0", row("file-source")))?;
     browser.wait(&format!("{}.cells[1].innerText === 'aggregate'", row("count")))?;
     browser.wait(&format!("/^[0-9a-f]{{12}}$/.test({}.cells[3].innerText)", row("count")))?;
+    browser.wait(&format!("{}.cells[6].innerText === 'files.logs'", row("file-source")))?;
+    browser.wait(&format!("{}.cells[10].innerText.endsWith(' of 67.1 MB')", row("file-source")))?;
     browser.picture("plugins")?;
     browser.no_violation("the page of the plugins")?;
     browser.click("nav a[data-view=sources]")?;

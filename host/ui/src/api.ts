@@ -62,6 +62,7 @@ export interface Instance {
   name: string;
   state: string;
   reason?: string;
+  grants?: string[];
   restarts: number;
   records: number;
   bytes: number;
@@ -75,6 +76,9 @@ export interface Plugin {
   sha256: string;
   path: string | null;
   imports: string[];
+  sent?: boolean;
+  memory_bytes_max?: number;
+  call_ms_max?: number;
   instances: Instance[];
 }
 

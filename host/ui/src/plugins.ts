@@ -11,7 +11,7 @@ export function pluginsPage(): Page {
     const [{ plugins }, metrics] = await Promise.all([json<{ plugins: Plugin[] }>("api/v1/plugins", {}, signal), Metrics.read(signal)]);
     const filters = plugins.filter((plugin) => plugin.kind !== "source");
     const sources = plugins.filter((plugin) => plugin.kind === "source");
-    const columns = ["Plugin", "Kind", "From", "SHA-256", "Imports", "Used by", "Calls", "Traps", "Time", "Memory"];
+    const columns = ["Plugin", "Kind", "From", "SHA-256", "Imports", "Used by", "Grants", "Calls", "Traps", "Time", "Memory", "A call"];
     return [
       make("h2", {}, "Sources"), table("Plugins that are sources", columns, sources.map((plugin) => row(plugin, metrics))),
       make("h2", {}, "Filters"), table("Plugins that are filters", columns, filters.map((plugin) => row(plugin, metrics))),
@@ -36,14 +36,16 @@ function row(plugin: Plugin, metrics: Metrics): (Node | string | null)[] {
     make("span", {}, make("strong", {}, plugin.name), plugin.version ? make("small", { class: "dim" }, ` ${plugin.version}`) : null,
       plugin.summary ? make("small", { class: "dim summary" }, plugin.summary) : null),
     plugin.kind,
-    plugin.path === null ? "the binary" : make("code", {}, plugin.path),
+    plugin.path === null ? (plugin.sent ? "another, by digest" : "the binary") : make("code", {}, plugin.path),
     make("code", { title: plugin.sha256 }, plugin.sha256.slice(0, 12)),
     plugin.imports.length === 0 ? make("span", { class: "dim" }, "none") : make("span", { class: "imports" }, ...plugin.imports.map((name) => make("code", {}, name.replace(/^weir:plugin\//, "")))),
     make("span", {}, ...plugin.instances.map((instance) => badge(`${instance.name}: ${instance.state}`, mood(instance.state)))),
+    make("span", { class: "imports" }, ...[...new Set(plugin.instances.flatMap((instance) => instance.grants ?? []))].map((name) => make("code", {}, name))),
     calls === undefined ? null : count(calls),
     traps === undefined ? null : badge(count(traps), traps > 0 ? "bad" : "good"),
     seconds === undefined ? null : duration(seconds * 1000),
-    memory === undefined ? null : bytes(memory),
+    `${memory === undefined ? "" : `${bytes(memory)} of `}${plugin.memory_bytes_max === undefined ? "–" : bytes(plugin.memory_bytes_max)}`,
+    plugin.call_ms_max === undefined ? null : `at most ${duration(plugin.call_ms_max)}`,
   ];
 }
 

@@ -24,7 +24,7 @@ export function sourcesPage(): Page {
         : make("p", {}, "No source is configured here. Records also come over HTTP and TCP:"),
       make("h2", {}, "All that arrived here"),
       table("Records in", ["By", "Records", "Bytes"], metrics.all("weir_records_in_total").map((sample) => {
-        const name = Object.values(sample.labels).join(" ") || "all";
+        const name = Object.entries(sample.labels).map(([name, value]) => `${name} ${value}`).join(", ") || "all";
         return [name, count(sample.value), bytes(metrics.sum("weir_bytes_in_total", sample.labels) ?? 0)];
       })),
     ];

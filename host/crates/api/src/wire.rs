@@ -93,6 +93,12 @@ pub struct PluginInfo {
     pub sent: bool,
     /// The host interfaces it imports.
     pub imports: Vec<String>,
+    /// Memory that one instance may have, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes_max: Option<u64>,
+    /// How long one call may take beyond a wait that it was given, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_ms_max: Option<u64>,
     /// Its running instances.
     pub instances: Vec<InstanceInfo>,
 }
@@ -116,6 +122,9 @@ pub struct InstanceInfo {
     /// Why it is not running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What the configuration lets it reach, by kind and name: `files.logs`, `amqp.main`, `stdin`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<String>,
     /// Times it was started anew.
     pub restarts: u64,
     /// Records it has delivered.

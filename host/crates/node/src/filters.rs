@@ -19,10 +19,10 @@ use weir_api::backend::peer::StageSpec;
 use weir_api::backend::{ApiError, InstanceInfo, OfferedFilter, PluginInfo, TailRequest};
 use weir_plugin_runtime::{Counters, Hints, Kind, Limits, Plugin, SourceError, Stage, StageOptions};
 use weir_query::{Expr, Stage as Written};
-use weir_record::limits::{FILTER_CALL_MS_DEFAULT, FILTER_PARAMS_BYTES_MAX, PLUGIN_MEMORY_BYTES_DEFAULT};
+use weir_record::limits::FILTER_PARAMS_BYTES_MAX;
 
 use crate::metrics::Metrics;
-use crate::plugins::Plugins;
+use crate::plugins::{FILTER_LIMITS, Plugins};
 use crate::sources::observe::ToNode;
 
 pub(crate) use chain::Chain;
@@ -30,9 +30,6 @@ pub(crate) use late::{Late, finish};
 pub(crate) use others::{FILTER_REFUSED, FILTER_WANTED};
 pub(crate) use policy::Policy;
 use sent::{Component, Sent};
-
-/// What a filter may take that is not configured otherwise.
-const LIMITS: Limits = Limits { call_ms: FILTER_CALL_MS_DEFAULT, memory_bytes: PLUGIN_MEMORY_BYTES_DEFAULT };
 
 /// The filters of this process.
 pub(crate) struct Filters {
@@ -182,7 +179,7 @@ impl Filters {
 
     fn spec(&self, plugin: Arc<Plugin>, params: Arc<str>) -> Spec {
         let limits = self.plugins.limits_of(plugin.name());
-        let limits = limits.unwrap_or(LIMITS);
+        let limits = limits.unwrap_or(FILTER_LIMITS);
         let counters = self.counters_of(plugin.name());
         let file = File::Own(self.plugins.clone());
         Spec { plugin, file, params, limits, counters, metrics: self.metrics.clone() }
@@ -191,7 +188,7 @@ impl Filters {
     fn spec_of_sent(&self, component: Component, params: Arc<str>) -> Spec {
         let (plugin, counters) = (component.plugin().clone(), self.counters_of(SENT));
         let (file, metrics) = (File::Sent(component), self.metrics.clone());
-        Spec { plugin, file, params, limits: LIMITS, counters, metrics }
+        Spec { plugin, file, params, limits: FILTER_LIMITS, counters, metrics }
     }
 
     fn counters_of(&self, name: &str) -> Arc<Counters> {
@@ -208,6 +205,8 @@ impl Filters {
             sha256: plugin.digest().to_string(),
             imports: plugin.imports().to_vec(),
             sent: true,
+            memory_bytes_max: Some(FILTER_LIMITS.memory_bytes as u64),
+            call_ms_max: Some(FILTER_LIMITS.call_ms),
             ..PluginInfo::default()
         };
         self.sent.all().iter().map(info).collect()

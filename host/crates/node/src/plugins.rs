@@ -9,11 +9,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use weir_api::backend::{OfferedFilter, PluginInfo};
-use weir_plugin_runtime::{Digest, Limits, Plugin, PluginFile, Runtime, outline};
-use weir_record::limits::{PLUGIN_FILE_BYTES_MAX, SIGNATURE_BYTES_MAX};
+use weir_plugin_runtime::{Digest, Kind, Limits, Plugin, PluginFile, Runtime, outline};
+use weir_record::limits::{
+    FILTER_CALL_MS_DEFAULT, PLUGIN_FILE_BYTES_MAX, PLUGIN_MEMORY_BYTES_DEFAULT, SIGNATURE_BYTES_MAX,
+};
 
 use crate::EmbeddedPlugin;
 use crate::config::{Config, OnTrap, PluginConfig};
+
+/// What a filter may take of which the configuration says nothing: a query waits for it.
+pub(crate) const FILTER_LIMITS: Limits =
+    Limits { call_ms: FILTER_CALL_MS_DEFAULT, memory_bytes: PLUGIN_MEMORY_BYTES_DEFAULT };
 
 /// All plugins of a process.
 pub(crate) struct Plugins {
@@ -227,6 +233,13 @@ impl Plugins {
             });
             (info.kind, info.sha256, info.imports) = outline.clone();
         }
+        let limits = self.limits_of(name).unwrap_or(if info.kind == Kind::Source.name() {
+            Limits::default()
+        } else {
+            FILTER_LIMITS
+        });
+        info.memory_bytes_max = Some(limits.memory_bytes as u64);
+        info.call_ms_max = Some(limits.call_ms);
         info
     }
 }

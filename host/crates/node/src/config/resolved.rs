@@ -251,6 +251,15 @@ pub struct Grants {
     pub stdin: bool,
 }
 
+impl Grants {
+    /// What is granted, by kind and name, without where it leads.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let amqp = self.amqp.keys().map(|name| format!("amqp.{name}"));
+        let files = self.files.keys().map(|name| format!("files.{name}"));
+        amqp.chain(files).chain(self.stdin.then(|| "stdin".to_owned())).collect()
+    }
+}
+
 /// A text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Secret {

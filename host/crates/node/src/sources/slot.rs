@@ -55,6 +55,7 @@ impl Slot {
             name: self.config.name.clone(),
             state: facts.state.word().to_owned(),
             reason: facts.last_error,
+            grants: self.config.grants.names(),
             restarts: facts.restarts,
             records: facts.records,
             bytes: facts.bytes,

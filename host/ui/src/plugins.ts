@@ -50,7 +50,7 @@ function row(plugin: Plugin, metrics: Metrics): (Node | string | null)[] {
 }
 
 export function mood(state: string): "good" | "bad" | "warn" | "plain" {
-  if (state === "running" || state === "finished") return "good";
+  if (state === "running" || state === "ready" || state === "finished") return "good";
   if (state === "failed" || state === "quarantined") return "bad";
   return state === "stopped" ? "plain" : "warn";
 }

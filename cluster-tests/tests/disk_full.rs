@@ -54,8 +54,7 @@ impl World {
         self.store.fill()?;
         self.cluster.until_metric("s1", "weir_store_full", |full| full > 0.0)?;
         let (stored, _) = traffic.acknowledged();
-        traffic.watch(LOOK * 10)?;
-        ensure!(traffic.acknowledged().0 > stored, "nothing was stored while a store was full");
+        traffic.until_stored(stored, LOOK)?;
         self.store.free()?;
         traffic.until_more(1, LOOK)
     }

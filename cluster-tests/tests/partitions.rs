@@ -103,6 +103,7 @@ fn make(trouble: &Trouble, network: &Network, cluster: &Cluster, traffic: &Traff
     traffic.until_more(1, LOOK)?;
     let (before, began) = (traffic.acknowledged(), Instant::now());
     network.lose(&trouble.ways, trouble.lost)?;
+    let mut lost = 0;
     match trouble.until {
         Until::Down(at, names) => loop {
             let states = cluster.states(at)?;
@@ -116,14 +117,19 @@ fn make(trouble: &Trouble, network: &Network, cluster: &Cluster, traffic: &Traff
         Until::Flapped(times) => {
             for _ in 0..times {
                 traffic.watch(LOOK * 3)?;
-                ensure!(network.heal()? > 0, "nothing was lost");
+                lost += network.heal()?;
                 traffic.watch(LOOK * 2)?;
                 network.lose(&trouble.ways, trouble.lost)?;
             }
         }
     }
+    traffic.until_stored(before.0, LOOK)?;
+    if matches!(trouble.lost, Lost::UdpPercent(_)) {
+        // What is asked for over TCP goes on: copies are made while gossip is lost.
+        traffic.until_more(1, LOOK)?;
+    }
     let (stored, replicated) = traffic.acknowledged();
-    let lost = network.heal()?;
+    lost += network.heal()?;
     let lasted = began.elapsed();
     let took = cluster.until_all_up()?;
     println!(
@@ -132,9 +138,6 @@ fn make(trouble: &Trouble, network: &Network, cluster: &Cluster, traffic: &Traff
         stored - before.0,
         replicated - before.1,
     );
-    ensure!(lost > 0 || matches!(trouble.until, Until::Flapped(_)), "nothing was lost");
-    ensure!(stored > before.0, "nothing was acknowledged as stored meanwhile");
-    let goes_on = matches!(trouble.lost, Lost::UdpPercent(_));
-    ensure!(!goes_on || replicated > before.1, "replication stood still");
+    ensure!(lost > 0, "nothing was lost");
     Ok(())
 }

@@ -84,6 +84,12 @@ impl Traffic {
         }
     }
 
+    /// Waits until more batches than so many are acknowledged as stored, and looks so often.
+    pub(crate) fn until_stored(&self, batches: usize, look: Duration) -> Result<()> {
+        let looked = || self.watch(look).map(|()| self.acknowledged().0);
+        until("more batches are stored", looked, |stored| *stored > batches).map(drop)
+    }
+
     /// Stops, waits until all has arrived where it belongs, and expects to find each record once: with all stores, and
     /// without one of them.
     pub(crate) fn settle(self, cluster: &mut Cluster, ingests: &[&str], store: &str) -> Result<Counts> {

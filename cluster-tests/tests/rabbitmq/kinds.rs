@@ -40,7 +40,12 @@ fn queues_of_every_kind_are_consumed_and_what_cannot_be_stored_is_put_aside() ->
     node.wait_line("dead-letter exchange")?;
 
     publisher.publish("q", &letters(0..2000, now_s()))?;
-    let body = |text: &str| Letter { body: text.as_bytes().to_vec(), id: "m".into(), ..Letter::default() };
+    // With a name and a time of its own each is found once, whatever is not acknowledged yet when the node is killed.
+    let time_s = now_s();
+    let body = |text: &str| {
+        let id = text.chars().filter(char::is_ascii_alphanumeric).take(20).collect();
+        Letter { body: text.as_bytes().to_vec(), id, time_s, ..Letter::default() }
+    };
     publisher
         .publish("strict", &[body("{\"a\":1}"), body("{broken"), body(&"x".repeat(5000)), body("[2]")])?;
     publisher.publish("log", &[body("one\ntwo"), body("three")])?;
@@ -65,7 +70,10 @@ fn queues_of_every_kind_are_consumed_and_what_cannot_be_stored_is_put_aside() ->
     until("lines of a stream", || count_of(&node, "log"), |found| *found >= 5)?;
     ensure!(count_of(&node, "log")? == 5, "{} lines", count_of(&node, "log")?);
     world.until_empty(&node)?;
-    ensure!(count_of(&node, "mq")? == 2000 && count_of(&node, "strict")? == 2, "nothing came twice");
+    for (source, records) in [("mq", 2000), ("strict", 2)] {
+        let found = count_of(&node, source)?;
+        ensure!(found == records, "{source}: {found} of {records} records");
+    }
     ensure!(node.terminate()? == 0, "a clean stop");
     publisher.declare("bare", &[("x-queue-type", AMQPValue::LongString("quorum".into()))])
 }

@@ -13,6 +13,7 @@ mod export;
 mod faults;
 mod files;
 mod filters;
+mod filters_failing;
 mod filters_sent;
 mod foreign_tools;
 mod forward;

@@ -53,4 +53,4 @@ pub use findings::fingerprint;
 pub use ledger::Answer;
 pub use piece::{BatchSummary, Piece, Unreadable, Views};
 pub use searchable::{Searchable, SegmentPiece};
-pub use stages::{StageFailure, Stages};
+pub use stages::{StageFailure, Stages, Unjudged};

@@ -185,6 +185,9 @@ impl<'a, 'm> Query<'a, 'm> {
         let stats = self.ledger.stats();
         stats.repeats += repeats;
         stats.records_matched += self.sent;
+        if let Some(stages) = &self.plan.stages {
+            stages.unjudged().tell(stats);
+        }
         Ok(())
     }
 

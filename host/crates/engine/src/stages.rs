@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use weir_query::Rows;
+use weir_query::{Missing, Rows, Stats};
 use weir_record::limits::{FILTER_BATCH_BYTES_MAX, FILTER_BATCH_RECORDS_MAX};
 use weir_record::{RecordId, Stream};
 
@@ -13,6 +13,28 @@ pub trait Stages: fmt::Debug + Send + Sync {
     /// places as often. Tells `keep` which are left, by their number among `rows`, going up, and what each is now. What is
     /// told before an error is not used.
     fn run(&self, rows: &Rows, keep: &mut dyn FnMut(usize, &[u8])) -> Result<(), StageFailure>;
+
+    /// What became of records that stages could not judge, since it was asked last.
+    fn unjudged(&self) -> Unjudged {
+        Unjudged::default()
+    }
+}
+
+/// Records on which a stage has failed, and which are to go on or be left out instead of ending the query.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Unjudged {
+    /// How many there were, counted once for each stage that failed on them.
+    pub records: u64,
+    /// Those that were left out: the answer is not whole.
+    pub left_out: Vec<Missing>,
+}
+
+impl Unjudged {
+    /// Adds them to what is said of an answer.
+    pub fn tell(self, stats: &mut Stats) {
+        stats.unjudged += self.records;
+        self.left_out.into_iter().for_each(|missing| stats.miss(missing));
+    }
 }
 
 /// A stage that failed, in words for whoever asked: the query has no answer.

@@ -4,6 +4,7 @@
 //! that was asked. The rest runs there, over what comes back.
 
 mod chain;
+mod failing;
 mod late;
 mod others;
 mod params;
@@ -17,7 +18,7 @@ use std::sync::atomic::AtomicBool;
 use parking_lot::{Mutex, RwLock};
 use weir_api::backend::peer::StageSpec;
 use weir_api::backend::{ApiError, InstanceInfo, OfferedFilter, PluginInfo, TailRequest};
-use weir_plugin_runtime::{Counters, Hints, Kind, Limits, Plugin, SourceError, Stage, StageOptions};
+use weir_plugin_runtime::{Counters, Hints, Kind, Limits, OnTrap, Plugin, SourceError, Stage, StageOptions};
 use weir_query::{Expr, Stage as Written};
 use weir_record::limits::FILTER_PARAMS_BYTES_MAX;
 
@@ -26,6 +27,7 @@ use crate::plugins::{FILTER_LIMITS, Plugins};
 use crate::sources::observe::ToNode;
 
 pub(crate) use chain::Chain;
+use failing::{Stopped, Then};
 pub(crate) use late::{Late, finish};
 pub(crate) use others::{FILTER_REFUSED, FILTER_WANTED};
 pub(crate) use policy::Policy;
@@ -38,6 +40,7 @@ pub(crate) struct Filters {
     sent: Sent,
     metrics: Arc<Metrics>,
     counters: Mutex<BTreeMap<String, Arc<Counters>>>,
+    stopped: Stopped,
 }
 
 /// Under what name filters are counted that others have sent: the names are theirs, and may be any number.
@@ -52,6 +55,10 @@ pub(crate) struct Spec {
     file: File,
     params: Arc<str>,
     limits: Limits,
+    on_trap: OnTrap,
+    stopped: Stopped,
+    /// Under what name it is counted.
+    counted_as: Arc<str>,
     counters: Arc<Counters>,
     metrics: Arc<Metrics>,
 }
@@ -86,6 +93,7 @@ impl Filters {
             sent: Sent::default(),
             metrics,
             counters: Mutex::default(),
+            stopped: Stopped::default(),
         })
     }
 
@@ -174,21 +182,42 @@ impl Filters {
             return Err(error.hint("records of a query go through filters, rewrites and aggregates"));
         }
         let params = params_of(&plugin, stage)?;
-        Ok(self.spec(plugin, params))
+        self.spec(plugin, params).map_err(|why| wrong(*column, &why))
     }
 
-    fn spec(&self, plugin: Arc<Plugin>, params: Arc<str>) -> Spec {
-        let limits = self.plugins.limits_of(plugin.name());
-        let limits = limits.unwrap_or(FILTER_LIMITS);
-        let counters = self.counters_of(plugin.name());
-        let file = File::Own(self.plugins.clone());
-        Spec { plugin, file, params, limits, counters, metrics: self.metrics.clone() }
+    /// A stage of a filter that is configured here; the error says why it is not used any more.
+    fn spec(&self, plugin: Arc<Plugin>, params: Arc<str>) -> Result<Spec, String> {
+        let name = plugin.name();
+        if let Some(why) = self.stopped.why(name) {
+            return Err(why);
+        }
+        let limits = self.plugins.limits_of(name).unwrap_or(FILTER_LIMITS);
+        let (on_trap, file) = (self.plugins.on_trap(name), File::Own(self.plugins.clone()));
+        let counted_as = name.into();
+        Ok(self.spec_with(plugin, file, params, (limits, on_trap), counted_as))
     }
 
     fn spec_of_sent(&self, component: Component, params: Arc<str>) -> Spec {
-        let (plugin, counters) = (component.plugin().clone(), self.counters_of(SENT));
-        let (file, metrics) = (File::Sent(component), self.metrics.clone());
-        Spec { plugin, file, params, limits: FILTER_LIMITS, counters, metrics }
+        let (plugin, file) = (component.plugin().clone(), File::Sent(component));
+        self.spec_with(plugin, file, params, (FILTER_LIMITS, OnTrap::default()), SENT.into())
+    }
+
+    fn spec_with(
+        &self,
+        plugin: Arc<Plugin>,
+        file: File,
+        params: Arc<str>,
+        (limits, on_trap): (Limits, OnTrap),
+        counted_as: Arc<str>,
+    ) -> Spec {
+        let (stopped, metrics) = (self.stopped.clone(), self.metrics.clone());
+        let counters = self.counters_of(&counted_as);
+        Spec { plugin, file, params, limits, on_trap, stopped, counted_as, counters, metrics }
+    }
+
+    /// Has filters used again that their `on_trap` has stopped: the configuration was read anew.
+    pub(crate) fn revive(&self) {
+        self.stopped.forget();
     }
 
     fn counters_of(&self, name: &str) -> Arc<Counters> {
@@ -215,9 +244,10 @@ impl Filters {
     /// What queries have made of a filter on this node, if any has.
     pub(crate) fn use_of(&self, name: &str) -> Option<InstanceInfo> {
         let stats = self.counters.lock().get(name)?.stats();
+        let state = if self.stopped.why(name).is_some() { "stopped" } else { "ready" };
         Some(InstanceInfo {
             name: "queries".to_owned(),
-            state: "ready".to_owned(),
+            state: state.to_owned(),
             restarts: stats.traps,
             records: stats.records,
             bytes: stats.bytes,
@@ -240,6 +270,16 @@ impl Filters {
 impl Spec {
     pub(crate) fn kind(&self) -> Kind {
         self.plugin.kind()
+    }
+
+    /// What becomes of records in whose call it trapped; `None`: the query ends. An aggregate has lost what it had summed
+    /// up, and no setting makes its answer right.
+    fn after_a_trap(&self) -> Option<Then> {
+        match (self.on_trap, self.kind()) {
+            (_, Kind::Aggregate | Kind::Source) | (OnTrap::Restart | OnTrap::Stop, _) => None,
+            (OnTrap::Pass, _) => Some(Then::Pass),
+            (OnTrap::Drop, _) => Some(Then::Drop),
+        }
     }
 
     /// Whether it is an aggregate.

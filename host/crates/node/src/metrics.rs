@@ -106,6 +106,8 @@ pub(crate) struct Metrics {
     pub(crate) filter_seconds: ReadOff,
     /// Records given to a filter, by filter.
     pub(crate) filter_records: ReadOff,
+    /// Records that a filter could not judge and that went on or were left out, by filter.
+    pub(crate) filter_unjudged: IntCounterVec,
     /// Values that plugins report themselves, by source and name.
     pub(crate) plugin_values: GaugeVec,
     /// Queues of brokers.
@@ -286,6 +288,11 @@ impl Metrics {
             filter_traps: list.read_off("weir_filter_traps_total", "Traps of a filter.", "filter"),
             filter_seconds: list.read_off("weir_filter_seconds_total", "Time spent inside a filter.", "filter"),
             filter_records: list.read_off("weir_filter_records_total", "Records given to a filter.", "filter"),
+            filter_unjudged: list.counters(
+                "weir_filter_unjudged_total",
+                "Records that a filter failed on and that its on_trap let pass or left out.",
+                &["filter"],
+            ),
             plugin_log_dropped: list.read_off(
                 "weir_plugin_log_dropped_total",
                 "Log lines of a plugin dropped by its rate limit.",

@@ -116,7 +116,10 @@ impl Reloader {
         };
         let policy = Policy::new(&config.policy);
         *in_force = config;
-        let follows = self.filters.as_ref().is_some_and(|filters| filters.follow(policy));
+        let follows = self.filters.as_ref().is_some_and(|filters| {
+            filters.revive();
+            filters.follow(policy)
+        });
         let sources = self.sources.clone();
         let following = tokio::task::spawn_blocking(move || sources.follow(plan)).await;
         let exchanged = following.map_err(|error| vec![format!("exchanging the sources ended: {error}")])?;

@@ -21,7 +21,7 @@ use weir_amqp::Queue;
 use weir_api::backend::PluginInfo;
 use weir_plugin_runtime::{Counters, RestartPolicy, SourceOptions, Stop};
 
-use crate::config::{Config, OnTrap, SourceConfig};
+use crate::config::{Config, SourceConfig};
 use crate::metrics::Metrics;
 use crate::plugins::Plugins;
 use crate::sources::driver::SourceTask;
@@ -211,11 +211,7 @@ impl Sources {
     }
 
     fn policy_of(&self, plugin: &str) -> RestartPolicy {
-        RestartPolicy::new(match self.plugins.on_trap(plugin) {
-            OnTrap::Stop => weir_plugin_runtime::OnTrap::Stop,
-            // `pass` and `drop` are about the records of a filter; a source has none to pass.
-            OnTrap::Restart | OnTrap::Pass | OnTrap::Drop => weir_plugin_runtime::OnTrap::Restart,
-        })
+        RestartPolicy::new(self.plugins.on_trap(plugin))
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Stats {
     pub batches_pruned: u64,
     /// Filters that could not be read: what they might have excluded was searched.
     pub filters_unreadable: u64,
+    /// Records on which a stage of the query has failed, and which went on or were left out as the operator wants it.
+    pub unjudged: u64,
     /// From the start of the query to its end.
     pub duration_ms: u64,
     /// Where the time went.
@@ -136,6 +138,7 @@ impl Default for Stats {
             batches_skipped: 0,
             batches_pruned: 0,
             filters_unreadable: 0,
+            unjudged: 0,
             duration_ms: 0,
             stages: Stages::default(),
             limited: false,
@@ -195,6 +198,7 @@ impl Stats {
         self.batches_skipped += other.batches_skipped;
         self.batches_pruned += other.batches_pruned;
         self.filters_unreadable += other.filters_unreadable;
+        self.unjudged += other.unjudged;
         self.duration_ms = self.duration_ms.max(other.duration_ms);
         self.stages.add(other.stages);
         self.limited |= other.limited;

@@ -54,6 +54,7 @@ pub(super) fn told(stats: &QueryStats, colored: bool) -> String {
     let counted = [
         (stats.repeats, "repeats left out"),
         (stats.conflicts, "records share their id"),
+        (stats.unjudged, "records that a filter has failed on, and that its on_trap let pass or left out"),
         (stats.filters_unreadable, "filters could not be read; what they might have excluded was searched"),
     ];
     for (count, what) in counted.into_iter().filter(|(count, _)| *count > 0) {

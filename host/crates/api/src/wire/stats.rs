@@ -69,6 +69,8 @@ pub struct QueryStats {
     pub batches_pruned: u64,
     /// Filters that could not be read.
     pub filters_unreadable: u64,
+    /// Records that a filter of the query could not judge: its `on_trap` let them pass, or left them out.
+    pub unjudged: u64,
     /// From the start of the query to its end.
     pub duration_ms: u64,
     /// Where the time went.
@@ -158,6 +160,7 @@ impl QueryStats {
             batches_skipped: stats.batches_skipped,
             batches_pruned: stats.batches_pruned,
             filters_unreadable: stats.filters_unreadable,
+            unjudged: stats.unjudged,
             duration_ms: stats.duration_ms,
             stages: QueryStages::of(&stats.stages),
         }

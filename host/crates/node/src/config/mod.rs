@@ -34,10 +34,11 @@ pub use json_schema::json_schema;
 pub use overlay::Overlay;
 pub use place::{Gravity, Place, Problem};
 pub use resolved::{
-    AmqpGrant, AmqpTls, Cluster, Config, Durability, FilesGrant, Gossip, Grants, Listen, OnFull, OnTrap,
+    AmqpGrant, AmqpTls, Cluster, Config, Durability, FilesGrant, Gossip, Grants, Listen, OnFull,
     PluginConfig, PolicyConfig, QueryConfig, Retention, RetentionRule, Roles, Secret, SourceConfig, Spool,
     StorageConfig,
 };
+pub use weir_plugin_runtime::OnTrap;
 
 use crate::config::kind::Bases;
 use crate::config::place::Problems;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use weir_record::Stream;
 use weir_record::limits::SOURCES_MAX;
 
+use crate::config::OnTrap;
 use crate::config::amqp;
 use crate::config::check::{Checked, Named, Table};
 use crate::config::cluster;
@@ -15,8 +16,8 @@ use crate::config::gossip;
 use crate::config::kind::Simple;
 use crate::config::place::{Gravity, Place, Problems, did_you_mean, join_path};
 use crate::config::resolved::{
-    Config, Durability, FilesGrant, Grants, Listen, OnFull, OnTrap, PluginConfig, PolicyConfig, QueryConfig,
-    Roles, SourceConfig, Spool, StorageConfig,
+    Config, Durability, FilesGrant, Grants, Listen, OnFull, PluginConfig, PolicyConfig, QueryConfig, Roles,
+    SourceConfig, Spool, StorageConfig,
 };
 use crate::config::schema::INSECURE_PHRASE;
 

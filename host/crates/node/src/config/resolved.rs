@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use weir_plugin_runtime::OnTrap;
 
 use weir_plugin_runtime::PublicKey;
 use weir_record::Stream;
@@ -332,17 +333,4 @@ pub struct PluginConfig {
     pub on_trap: OnTrap,
     /// Position of `[plugins.<name>]`, for messages.
     pub place: String,
-}
-
-/// What happens to a plugin that trapped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnTrap {
-    /// A fresh instance after a back-off; quarantine when it keeps trapping. For sources and filters.
-    Restart,
-    /// Filters: the batch goes on as it came.
-    Pass,
-    /// Filters: the batch is left out.
-    Drop,
-    /// The instance stays stopped until the configuration changes.
-    Stop,
 }

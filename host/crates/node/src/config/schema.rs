@@ -385,7 +385,7 @@ const MOST: &[Key] = &[
         "plugins.*.on_trap",
         Kind::Choice(&["restart", "pass", "drop", "stop"]),
         r#""restart""#,
-        "After a trap of a source: a fresh instance, or stop. `pass` and `drop` are meant for filters and do nothing more yet: a filter that traps ends its query.",
+        "After a trap: a fresh instance (a query ends), or `stop` until the configuration is reloaded. `pass` and `drop` have a query go on: with the records that the filter failed on, or without them, and then its answer says so. For sources they are `restart`.",
     ),
 ];
 

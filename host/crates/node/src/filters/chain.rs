@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
-use weir_engine::{StageFailure, Stages};
+use weir_engine::{StageFailure, Stages, Unjudged};
 use weir_plugin_runtime::{Kind, SourceError, Stage, StageBatch};
 use weir_query::Rows;
 use weir_record::Stream;
 
 use super::Spec;
+use super::failing::{Failing, Then};
 
 /// The stages of one query on one node.
 pub(crate) struct Chain {
@@ -19,6 +20,7 @@ pub(crate) struct Chain {
     idle: Mutex<Vec<Instances>>,
     /// Records that an aggregate has taken.
     summed: AtomicU64,
+    failing: Failing,
     cancel: Arc<AtomicBool>,
     watcher: tokio::task::AbortHandle,
 }
@@ -31,7 +33,8 @@ struct Instances {
 
 struct Link {
     kind: Kind,
-    stage: Stage,
+    /// `None`: it has failed, and the query goes on without it.
+    stage: Option<Stage>,
 }
 
 /// Records on their way from stage to stage, in buffers that are used again.
@@ -52,7 +55,8 @@ impl Chain {
             is_cancelled.store(true, Ordering::Relaxed);
         });
         let watcher = watcher.abort_handle();
-        Arc::new(Chain { specs, idle: Mutex::default(), summed: AtomicU64::new(0), cancel, watcher })
+        let (idle, summed, failing) = (Mutex::default(), AtomicU64::new(0), Failing::new(specs.len()));
+        Arc::new(Chain { specs, idle, summed, failing, cancel, watcher })
     }
 
     /// Records that the aggregate at the end has taken.
@@ -67,24 +71,51 @@ impl Chain {
             Some(first) => first,
             None => self.open()?,
         };
-        let Some(sum) = first.links.last_mut() else { return Ok(Vec::new()) };
+        let Some(sum) = last_of(&mut first) else { return Ok(Vec::new()) };
         for mut other in instances {
-            if let Some(other) = other.links.last_mut() {
-                let partial = other.stage.partial().map_err(failure)?;
-                sum.stage.merge(partial).map_err(failure)?;
+            if let Some(other) = last_of(&mut other) {
+                sum.merge(other.partial().map_err(failure)?).map_err(failure)?;
             }
         }
-        sum.stage.partial().map_err(failure)
+        sum.partial().map_err(failure)
     }
 
     fn open(&self) -> Result<Instances, StageFailure> {
         let open = |spec: &Spec| {
-            let stage = spec.open(self.cancel.clone()).map_err(failure)?;
+            let stage = Some(spec.open(self.cancel.clone()).map_err(failure)?);
             Ok(Link { kind: spec.kind(), stage })
         };
         let links = self.specs.iter().map(open).collect::<Result<_, _>>()?;
         Ok(Instances { links, passing: Passing::default() })
     }
+
+    /// Does what is configured for a stage that has failed, if the query is to go on.
+    fn go_on(
+        &self,
+        number: usize,
+        link: &mut Link,
+        error: Option<SourceError>,
+        (passing, rows): (&mut Passing, &Rows),
+    ) -> Result<(), StageFailure> {
+        if let Some(error) = &error
+            && self.cancel.load(Ordering::Relaxed)
+        {
+            return Err(StageFailure(error.to_string()));
+        }
+        let spec = &self.specs[number];
+        let ids = passing.rows.iter().map(|&row| rows.ids()[row]);
+        if self.failing.judge((number, spec), error, ids)? == Then::Drop {
+            passing.clear();
+        }
+        let is_worth = self.failing.is_worth_another(number);
+        link.stage = is_worth.then(|| spec.open(self.cancel.clone()).ok()).flatten();
+        Ok(())
+    }
+}
+
+/// The stage at the end.
+fn last_of(instances: &mut Instances) -> Option<&mut Stage> {
+    instances.links.last_mut()?.stage.as_mut()
 }
 
 impl Drop for Chain {
@@ -108,11 +139,17 @@ impl Stages for Chain {
         };
         let Instances { links, passing } = &mut instances;
         passing.fill(rows);
-        for link in links {
+        for (number, link) in links.iter_mut().enumerate() {
+            if passing.rows.is_empty() {
+                break;
+            }
             if link.kind == Kind::Aggregate {
                 self.summed.fetch_add(passing.rows.len() as u64, Ordering::Relaxed);
             }
-            link.run(passing, rows)?;
+            let ran = link.stage.as_mut().map(|stage| run(stage, link.kind, passing, rows));
+            if !matches!(ran, Some(Ok(()))) {
+                self.go_on(number, link, ran.and_then(Result::err), (passing, rows))?;
+            }
         }
         for (index, &row) in passing.rows.iter().enumerate() {
             keep(row, passing.batch.payload(index));
@@ -121,58 +158,58 @@ impl Stages for Chain {
         self.idle.lock().push(instances);
         Ok(())
     }
+
+    fn unjudged(&self) -> Unjudged {
+        self.failing.take()
+    }
 }
 
-impl Link {
-    /// Sends records through the stage.
-    fn run(&mut self, passing: &mut Passing, rows: &Rows) -> Result<(), StageFailure> {
-        let Passing { batch, rows: numbers } = passing;
-        if numbers.is_empty() {
-            return Ok(());
-        }
-        let hints = self.stage.hints();
-        if hints.times {
-            batch.set_times(numbers.iter().map(|&row| rows.ids()[row]));
-        }
-        if hints.ids {
-            batch.set_ids(numbers.iter().map(|&row| rows.ids()[row]));
-        }
-        if hints.streams {
-            // More streams than fit a batch's numbers cannot be in so few records.
-            let streams = rows.streams().iter().map(|stream| labels_of(stream)).collect();
-            batch.set_streams(streams, numbers.iter().map(|&row| rows.stream_of()[row] as u16));
-        }
-        match self.kind {
-            Kind::Filter => {
-                let bitmap = self.stage.matches(batch).map_err(failure)?;
-                let is_kept = |index: usize| bitmap[index / 8] >> (index % 8) & 1 == 1;
-                batch.retain(is_kept);
-                let mut index = 0;
-                numbers.retain(|_| {
-                    index += 1;
-                    is_kept(index - 1)
-                });
-            }
-            Kind::Rewrite => {
-                let rewritten = self.stage.apply(batch).map_err(failure)?;
-                let parts = rewritten.records.parts();
-                batch.clear();
-                batch.extend(&parts.arena, &parts.ends);
-                // They go up, so what is still to be read was not written over.
-                for (place, &from) in rewritten.came_from.iter().enumerate() {
-                    numbers[place] = numbers[from as usize];
-                }
-                numbers.truncate(rewritten.came_from.len());
-            }
-            Kind::Aggregate => {
-                self.stage.update(batch).map_err(failure)?;
-                batch.clear();
-                numbers.clear();
-            }
-            Kind::Source => return Err(StageFailure("a source is no stage".into())),
-        }
-        Ok(())
+/// Sends records through a stage. What is on its way is as it was when that fails.
+fn run(stage: &mut Stage, kind: Kind, passing: &mut Passing, rows: &Rows) -> Result<(), SourceError> {
+    let Passing { batch, rows: numbers } = passing;
+    let hints = stage.hints();
+    if hints.times {
+        batch.set_times(numbers.iter().map(|&row| rows.ids()[row]));
     }
+    if hints.ids {
+        batch.set_ids(numbers.iter().map(|&row| rows.ids()[row]));
+    }
+    if hints.streams {
+        // More streams than fit a batch's numbers cannot be in so few records.
+        let streams = rows.streams().iter().map(|stream| labels_of(stream)).collect();
+        batch.set_streams(streams, numbers.iter().map(|&row| rows.stream_of()[row] as u16));
+    }
+    match kind {
+        Kind::Filter => {
+            let bitmap = stage.matches(batch)?;
+            let is_kept = |index: usize| bitmap[index / 8] >> (index % 8) & 1 == 1;
+            batch.retain(is_kept);
+            let mut index = 0;
+            numbers.retain(|_| {
+                index += 1;
+                is_kept(index - 1)
+            });
+        }
+        Kind::Rewrite => {
+            let rewritten = stage.apply(batch)?;
+            let parts = rewritten.records.parts();
+            batch.clear();
+            batch.extend(&parts.arena, &parts.ends);
+            // They go up, so what is still to be read was not written over.
+            for (place, &from) in rewritten.came_from.iter().enumerate() {
+                numbers[place] = numbers[from as usize];
+            }
+            numbers.truncate(rewritten.came_from.len());
+        }
+        Kind::Aggregate => {
+            stage.update(batch)?;
+            batch.clear();
+            numbers.clear();
+        }
+        // None opens as a stage.
+        Kind::Source => {}
+    }
+    Ok(())
 }
 
 impl Passing {
@@ -182,6 +219,11 @@ impl Passing {
         batch.extend(rows.arena(), rows.ends());
         numbers.clear();
         numbers.extend(0..rows.count());
+    }
+
+    fn clear(&mut self) {
+        self.batch.clear();
+        self.rows.clear();
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use weir_engine::{StageFailure, Stages};
+use weir_engine::{StageFailure, Stages, Unjudged};
 use weir_plugin_runtime::{Kind, PluginBatch, Stage};
 use weir_query::Rows;
 use weir_record::limits::FILTER_BATCH_RECORDS_MAX;
@@ -17,6 +17,8 @@ use super::chain::{Chain, failure};
 /// What rows go through, one stage after the other. Blocks.
 pub(crate) struct Late {
     stages: VecDeque<LateStage>,
+    /// What those that have ended could not judge.
+    ended: Vec<Unjudged>,
 }
 
 enum LateStage {
@@ -36,7 +38,7 @@ impl Late {
                 Kind::Source | Kind::Filter | Kind::Rewrite => LateStage::Chain(alone),
             }
         };
-        Late { stages: specs.iter().map(stage).collect() }
+        Late { stages: specs.iter().map(stage).collect(), ended: Vec::new() }
     }
 
     /// Sends rows through; what comes out at the end.
@@ -49,10 +51,17 @@ impl Late {
         Ok(out)
     }
 
+    /// What became of records that stages could not judge.
+    pub(crate) fn unjudged(mut self) -> Vec<Unjudged> {
+        self.ended.extend(self.stages.iter().map(|stage| stage.chain().unjudged()));
+        self.ended
+    }
+
     /// Nothing more will come: what the aggregates have to say, through the stages behind them.
-    pub(crate) fn finish(mut self) -> Result<Rows, StageFailure> {
+    pub(crate) fn finish(&mut self) -> Result<Rows, StageFailure> {
         let mut out = Rows::new();
         while let Some(stage) = self.stages.pop_front() {
+            self.ended.push(stage.chain().unjudged());
             if let LateStage::Sum(spec, chain) = stage {
                 let sum = finish(&spec, [chain.partial()?])?;
                 append(&mut out, &self.push(&sum)?);
@@ -63,8 +72,13 @@ impl Late {
 }
 
 impl LateStage {
-    fn run(&self, rows: &Rows) -> Result<Rows, StageFailure> {
+    fn chain(&self) -> &Chain {
         let (LateStage::Chain(chain) | LateStage::Sum(_, chain)) = self;
+        chain
+    }
+
+    fn run(&self, rows: &Rows) -> Result<Rows, StageFailure> {
+        let chain = self.chain();
         let mut out = Rows::new();
         for stream in rows.streams() {
             out.add_stream(Arc::clone(stream));

@@ -26,7 +26,7 @@ impl Filters {
             let plugin =
                 self.plugins.load(name).map_err(|why| lacking(format!("the filter {name}: {why}")))?;
             if plugin.digest() == digest {
-                return Ok(self.spec(plugin, params));
+                return self.spec(plugin, params).map_err(lacking);
             }
             Some(plugin.digest())
         } else {

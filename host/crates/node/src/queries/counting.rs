@@ -68,6 +68,7 @@ impl<'a> Count<'a> {
         let mut sums = Aggregating::new(stages, &self.question.request.cancel);
         self.run(&mut sums).await?;
         self.stats.records_matched = sums.matched();
+        sums.unjudged().tell(&mut self.stats);
         Ok((sums.finish().await?, self.stats))
     }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 use weir_api::backend::{ApiError, QueryAnswer, QueryRequest};
-use weir_engine::StageFailure;
+use weir_engine::{StageFailure, Unjudged};
 use weir_query::{Expr, Rows, Stats};
 
 use super::counting::Count;
@@ -127,21 +127,31 @@ fn through(answer: QueryAnswer, late: Late, limit: Option<u64>) -> QueryAnswer {
             ended.blocking_recv().unwrap_or_else(|_| Err(ApiError::internal("a query ended without a word")));
         let _ = finish.send(match (passed, stats) {
             (Err(failure), _) => Err(told(failure)),
-            (Ok(()), Ok(stats)) => Ok(Stats { limited: out.left == Some(0), ..stats }),
-            (Ok(()), Err(error)) => Err(error),
+            (Ok(unjudged), Ok(mut stats)) => {
+                for unjudged in unjudged {
+                    unjudged.tell(&mut stats);
+                }
+                Ok(Stats { limited: out.left == Some(0), ..stats })
+            }
+            (Ok(_), Err(error)) => Err(error),
         });
     });
     QueryAnswer { rows, done, partial }
 }
 
-fn pass(found: &mut mpsc::Receiver<Rows>, mut late: Late, out: &mut Limited) -> Result<(), StageFailure> {
+/// Sends rows through stages; what these could not judge.
+fn pass(
+    found: &mut mpsc::Receiver<Rows>,
+    mut late: Late,
+    out: &mut Limited,
+) -> Result<Vec<Unjudged>, StageFailure> {
     while let Some(rows) = found.blocking_recv() {
         if !out.send(late.push(&rows)?) {
-            return Ok(());
+            return Ok(late.unjudged());
         }
     }
     out.send(late.finish()?);
-    Ok(())
+    Ok(late.unjudged())
 }
 
 /// The way out, as far as a limit.

@@ -6,11 +6,12 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use weir_api::backend::TailEvent;
 use weir_engine::{StageFailure, Stages};
-use weir_query::Rows;
+use weir_query::{Missing, Rows};
 
 use crate::filters::Chain;
 
-/// Events whose records have gone through stages. A stage that fails ends them, behind a gap that says why.
+/// Events whose records have gone through stages. A stage that fails ends them, behind a gap that says why; so does not one
+/// whose records are left out when it fails.
 pub(crate) fn staged(
     events: BoxStream<'static, TailEvent>,
     chain: Arc<Chain>,
@@ -20,22 +21,37 @@ pub(crate) fn staged(
         async move {
             let mut events = events?;
             let event = events.next().await?;
-            let TailEvent::Rows { rows, resume } = event else { return Some((event, Some(events))) };
+            let TailEvent::Rows { rows, resume } = event else { return Some((vec![event], Some(events))) };
             // A stage keeps its thread.
-            let ran = tokio::task::spawn_blocking(move || run(&chain, &rows)).await;
-            Some(match ran {
-                Ok(Ok(rows)) if rows.is_empty() => (TailEvent::Idle { resume }, Some(events)),
-                Ok(Ok(rows)) => (TailEvent::Rows { rows, resume }, Some(events)),
+            let ran = tokio::task::spawn_blocking(move || {
+                run(&chain, &rows).map(|rows| (rows, chain.unjudged().left_out))
+            });
+            Some(match ran.await {
+                Ok(Ok((rows, left_out))) => {
+                    let gap = |missing: Missing| {
+                        let why = format!("{}: {}", missing.place, missing.why);
+                        TailEvent::Gap { records: None, why, resume: resume.clone() }
+                    };
+                    let mut told: Vec<TailEvent> = left_out.into_iter().map(gap).collect();
+                    told.push(if rows.is_empty() {
+                        TailEvent::Idle { resume }
+                    } else {
+                        TailEvent::Rows { rows, resume }
+                    });
+                    (told, Some(events))
+                }
                 Ok(Err(failure)) => {
-                    (TailEvent::Gap { records: None, why: failure.to_string(), resume }, None)
+                    (vec![TailEvent::Gap { records: None, why: failure.to_string(), resume }], None)
                 }
                 Err(_) => {
-                    (TailEvent::Gap { records: None, why: "a filter has panicked".into(), resume }, None)
+                    let why = "a filter has panicked".into();
+                    (vec![TailEvent::Gap { records: None, why, resume }], None)
                 }
             })
         }
     };
-    futures_util::stream::unfold(Some(events), through).boxed()
+    let told = futures_util::stream::unfold(Some(events), through);
+    told.flat_map(futures_util::stream::iter).boxed()
 }
 
 fn run(chain: &Chain, rows: &Rows) -> Result<Rows, StageFailure> {

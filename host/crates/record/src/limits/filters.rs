@@ -17,6 +17,8 @@ pub const FILTER_BATCH_RECORDS_MAX: usize = 4096;
 pub const FILTER_BATCH_BYTES_MAX: usize = 1 << 20;
 /// Milliseconds that a call of a filter may take, unless configured otherwise.
 pub const FILTER_CALL_MS_DEFAULT: u64 = 1_000;
+/// Traps after which a query that goes on without the filter (`on_trap`) does not open it again.
+pub const FILTER_TRAPS_PER_QUERY_MAX: u32 = 16;
 /// State of an aggregate as it goes to other nodes, in bytes. Also what it may hand over in one call.
 pub const AGGREGATE_PARTIAL_BYTES_MAX: usize = 16 << 20;
 /// Records that may lie on several nodes, which an aggregate is given on the node that was asked: so many at a time.

@@ -6,7 +6,7 @@
 //! node (text), place (text), first id (16), last id (16), why (text); v how many more; the units and origins
 //! that were not read, as in [`search`](super::search); v further statistics, v each, of which a reader takes as
 //! many as it knows: segments skipped because of the time, because of their streams, because of filters, then in µs
-//! queueing, filtering, decoding, matching. What an older node does not say is 0.
+//! queueing, filtering, decoding, matching, then records unjudged. What an older node does not say is 0.
 
 use weir_query::stats::Stages;
 use weir_query::{Missing, Stats};
@@ -78,6 +78,7 @@ impl SearchEnd {
             stats.stages.filter_us,
             stats.stages.decode_us,
             stats.stages.match_us,
+            stats.unjudged,
         ];
         put_varint(&mut out, further.len() as u64);
         for value in further {
@@ -147,7 +148,7 @@ impl SearchEnd {
 }
 
 /// Statistics that came later, in their order on the wire: new ones go to the end.
-fn further(stats: &mut Stats) -> [&mut u64; 7] {
+fn further(stats: &mut Stats) -> [&mut u64; 8] {
     [
         &mut stats.segments_skipped_time,
         &mut stats.segments_skipped_streams,
@@ -156,6 +157,7 @@ fn further(stats: &mut Stats) -> [&mut u64; 7] {
         &mut stats.stages.filter_us,
         &mut stats.stages.decode_us,
         &mut stats.stages.match_us,
+        &mut stats.unjudged,
     ]
 }
 
@@ -187,7 +189,7 @@ mod tests {
             },
         );
         let missing = prop::collection::vec(missing, 0..4);
-        (any::<[u64; 28]>(), any::<bool>(), any::<u32>(), missing, units()).prop_map(
+        (any::<[u64; 29]>(), any::<bool>(), any::<u32>(), missing, units()).prop_map(
             |(values, limited, missing_more, missing, unread)| {
                 let stats = Stats {
                     records_scanned: values[0],
@@ -201,6 +203,7 @@ mod tests {
                     segments_skipped: values[18],
                     batches_pruned: values[19],
                     filters_unreadable: values[20],
+                    unjudged: values[28],
                     pieces_scanned: values[6],
                     pieces_skipped: values[7],
                     batches_scanned: values[8],
@@ -242,7 +245,7 @@ mod tests {
             for value in further(&mut older.stats) {
                 *value = 0;
             }
-            let older_bytes = older.encode().len() - 8;
+            let older_bytes = older.encode().len() - 9;
             for cut in (0..body.len()).filter(|cut| *cut != older_bytes) {
                 prop_assert!(SearchEnd::decode(&body[..cut]).is_err());
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use weir_api::backend::ApiError;
 use weir_api::backend::peer::SearchPart;
-use weir_engine::{StageFailure, Stages, fingerprint};
+use weir_engine::{StageFailure, Stages, Unjudged, fingerprint};
 use weir_query::{Fingerprint, Histogram, Rows, Stats};
 use weir_record::RecordId;
 use weir_record::limits::{AGGREGATE_SUSPECTS_BYTES_MAX, AGGREGATE_SUSPECTS_MAX, NODE_KNOWN_MAX};
@@ -136,6 +136,11 @@ impl Aggregating {
     /// Records that were summed up.
     pub(super) fn matched(&self) -> u64 {
         self.matched + self.chain.summed()
+    }
+
+    /// What became of suspects that stages could not judge.
+    pub(super) fn unjudged(&self) -> Unjudged {
+        self.chain.unjudged()
     }
 
     pub(super) async fn finish(mut self) -> Result<Vec<Vec<u8>>, ApiError> {

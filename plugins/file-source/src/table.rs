@@ -1,5 +1,6 @@
 //! All files that are followed: who has the next turn, and how many are open.
 
+mod look;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};

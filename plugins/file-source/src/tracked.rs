@@ -194,7 +194,14 @@ impl Tracked {
     /// Goes on at a position.
     pub(crate) fn read_on(&mut self, position: Position) {
         self.position = position;
+        self.tail = None;
         self.stage = if position.is_skipped() { Stage::Done } else { Stage::Reading };
+    }
+
+    /// There is nothing to be read in it.
+    pub(crate) fn finish(&mut self) {
+        self.stage = Stage::Done;
+        self.content = None;
     }
 
     /// Takes in what a scan says. True: there is something to read, or to look after.
@@ -390,7 +397,13 @@ impl Tracked {
         if !bytes.get(..at).is_some_and(|before| self.position.frontier_is(before)) {
             return Ok(Read::Truncated);
         }
-        Ok(Read::Window(Window { key: self.key, bytes, at, behind }))
+        let window = Window { key: self.key, bytes, at, behind };
+        // Where nothing was taken yet there is no frontier to tell by.
+        let was_there = |tail: &Window| window.unread().starts_with(tail.unread());
+        if self.tail.as_ref().is_some_and(|tail| !was_there(tail)) {
+            return Ok(Read::Truncated);
+        }
+        Ok(Read::Window(window))
     }
 
     /// Whether what stands before the position is still there. What is compressed is believed until it is read.

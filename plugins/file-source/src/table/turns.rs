@@ -5,33 +5,15 @@ use weir_plugin_sdk::batch::Builder;
 
 use super::{OPEN_MAX, Table};
 use crate::config::Settings;
-use crate::content::is_undecided;
 use crate::counters::Counters;
 use crate::cursor::Saved;
 use crate::frame::Ahead;
-use crate::origin::{self, Candidate, Found, Probe};
-use crate::position::{HEAD_BYTES, Position};
-use crate::tracked::{Key, Now, Stage, Tracked, Turn};
-
-/// How long a file that may be a copy in the making is waited for.
-const COPYING_MS_MAX: u64 = 30_000;
+use crate::origin;
+use crate::position::Position;
+use crate::tracked::{Key, Now, Tracked, Turn};
 
 /// Turns that a truncated file lets pass for what may be its copy.
 const CUT_TURNS_MAX: u8 = 32;
-
-/// How a look into a fresh file ended.
-enum Looked {
-    /// It is known what it is.
-    Known,
-    /// More of it has to be decoded.
-    OnTheWay,
-    /// Something else comes first.
-    Blocked,
-    /// It may be the copy that is just being made: the next scan tells more.
-    Later,
-    /// Its path names another file now.
-    Moved,
-}
 
 impl Table {
     /// Gives the next file its turn. True: the batch is full.
@@ -106,168 +88,6 @@ impl Table {
         file.turn(batch, &mut self.kept, settings, now)
     }
 
-    /// Sees to a file that nothing is known of. A turn, if that was it.
-    fn look_into(&mut self, key: Key, settings: &Settings, now: Now) -> Result<Option<Turn>, Failure> {
-        // Taken out, since what it is compared with is in the table.
-        let Some(mut file) = self.files.remove(&key) else { return Ok(Some(Turn::AtEnd)) };
-        // What it is may make it wait for another one: it reads in its next turn.
-        let was_fresh = file.is_fresh();
-        let looked = if was_fresh { self.look(&mut file, settings, now) } else { Ok(Looked::Known) };
-        self.files.insert(key, file);
-        Ok(match looked? {
-            Looked::Known if was_fresh => Some(Turn::More),
-            Looked::Known => None,
-            Looked::OnTheWay => Some(Turn::More),
-            Looked::Blocked => {
-                self.blocked.push(key);
-                Some(Turn::AtEnd)
-            }
-            Looked::Later => Some(Turn::AtEnd),
-            Looked::Moved => Some(Turn::Moved),
-        })
-    }
-
-    fn look(&mut self, file: &mut Tracked, settings: &Settings, now: Now) -> Result<Looked, Failure> {
-        if !self.unproven.is_empty() {
-            return Ok(Looked::Blocked);
-        }
-        // Nothing can be said before what it may be a copy of has had its turn.
-        let is_unread =
-            |other: &Tracked| other.is_fresh() || other.is_reading() && other.position.offset == 0;
-        if self.named_after(&file.path).any(|other| is_unread(other) && other.queued) {
-            return Ok(Looked::OnTheWay);
-        }
-        if self.named_after(&file.path).any(|other| is_unread(other) && self.waits(other.key)) {
-            return Ok(Looked::Blocked);
-        }
-        if !file.open()? {
-            return Ok(Looked::Moved);
-        }
-        let Stage::Fresh { at_end, since_ms, probe } = &mut file.stage else { return Ok(Looked::Known) };
-        let (at_end, since_ms) = (*at_end, *since_ms);
-        let Some(content) = &mut file.content else { return Ok(Looked::Moved) };
-        if content.is_packed() {
-            if *self.decoding.get_or_insert(file.key) != file.key {
-                return Ok(Looked::Blocked);
-            }
-            if !file.settled && !settings.once {
-                // It may still be compressed.
-                file.content = None;
-                return Ok(Looked::Later);
-            }
-        }
-        if probe.is_none() {
-            let head = origin::head(content)?;
-            let mature = file.settled || now.ms.saturating_sub(since_ms) > COPYING_MS_MAX;
-            file.size = content.stat()?.size;
-            let mut candidates = self.candidates(&file.path);
-            if !content.is_packed() {
-                let too_long = |candidate: &Candidate| candidate.saved.position.offset > file.size;
-                let begun = |candidate: &Candidate| {
-                    let position = candidate.saved.position;
-                    head.len() < position.head_bytes() || position.head_is(&head)
-                };
-                let making =
-                    |candidate: &Candidate| candidate.followed && too_long(candidate) && begun(candidate);
-                if head.is_empty() && settings.once {
-                    return Ok(done(file));
-                }
-                let undecided = head.is_empty() || !mature && is_undecided(&head);
-                if undecided || !mature && !settings.once && candidates.iter().any(making) {
-                    // Opened anew next time: it may have become something else.
-                    file.content = None;
-                    return Ok(Looked::Later);
-                }
-                // The original was read on after the copy was made, and is not there any more to compare with.
-                let names = origin::ancestors(&file.path);
-                let outlived = candidates.iter().any(|candidate| {
-                    let Saved { position, name, .. } = candidate.saved;
-                    let whole_head = position.head_bytes() as u64 == HEAD_BYTES;
-                    too_long(candidate) && whole_head && position.head_is(&head) && names.contains(&name)
-                });
-                if outlived {
-                    file.read_on(Position::end(file.size, settings.framing.encoding));
-                    return Ok(Looked::Known);
-                }
-                candidates.retain(|candidate| !too_long(candidate));
-            }
-            *probe = Some(Probe::new(&head, candidates));
-        }
-        let found = match probe {
-            Some(probe) => probe.look(content)?,
-            None => Found::New,
-        };
-        let packed = content.is_packed();
-        if found == Found::New && self.named_after(&file.path).any(|other| other.cut && other.queued) {
-            // No copy of what that one held, but perhaps of what it holds now.
-            *probe = None;
-            return Ok(Looked::OnTheWay);
-        }
-        match found {
-            Found::OnTheWay => return Ok(Looked::OnTheWay),
-            Found::Copy(candidate) => self.is_copy(file, candidate, settings),
-            Found::New => file.read_on(match at_end {
-                Some(_) if packed => Position::SKIPPED,
-                Some(end) => Position::end(end, settings.framing.encoding),
-                None => file.position,
-            }),
-        }
-        if !file.is_reading() {
-            file.content = None;
-        }
-        Ok(Looked::Known)
-    }
-
-    /// The files that `path` is named after, by where they are: so that no two wait for each other.
-    fn named_after(&self, path: &str) -> impl Iterator<Item = &Tracked> {
-        let names = origin::ancestors(path);
-        let keys: Vec<Key> =
-            names.iter().filter_map(|name| self.paths.get(name)).flatten().copied().collect();
-        let others = keys.into_iter().filter_map(|key| self.files.get(&key));
-        others.filter(move |other| names.contains(&origin::name_of(&other.path)))
-    }
-
-    /// What a file at `path` may be a copy of.
-    fn candidates(&self, path: &str) -> Vec<Candidate> {
-        let names = origin::ancestors(path);
-        let named = names.iter().filter_map(|name| self.paths.get(name)).flatten();
-        let named = named.filter_map(|key| self.files.get(key)).filter(|other| other.is_reading());
-        let away = self.away.iter().filter_map(|key| self.files.get(key));
-        let away = away.filter(|other| other.is_reading() && other.position.is_telling());
-        let followed = named.chain(away).map(|other| Candidate { saved: other.saved(), followed: true });
-        let gone = self.gone().iter().map(|gone| gone.saved);
-        let gone = gone.filter(|saved| saved.position.is_telling() || names.contains(&saved.name));
-        let all = followed.chain(gone.map(|saved| Candidate { saved, followed: false }));
-        all.filter(|candidate| candidate.saved.position.can_be_found()).collect()
-    }
-
-    /// The fresh file is a copy of the candidate, or of what has become of that.
-    fn is_copy(&mut self, file: &mut Tracked, candidate: Candidate, settings: &Settings) {
-        let Saved { key, name, .. } = candidate.saved;
-        if let Some(original) = self.files.get(&key).filter(|_| candidate.followed) {
-            // What is longer than its original, which nobody writes to, goes its own way.
-            let position = original.position;
-            let is_another =
-                original.settled && file.size > original.size && original.size >= position.offset;
-            if is_another && !file.is_packed && !original.cut {
-                file.read_on(if position.is_telling() { position } else { Position::START });
-            } else {
-                file.stage = Stage::Shadow(key);
-            }
-            return;
-        }
-        let same = |saved: &Saved| {
-            if candidate.followed { saved.key == key } else { *saved == candidate.saved }
-        };
-        let position = self.take_gone(same).unwrap_or(candidate.saved).position;
-        if let Some(original) = origin::original(&file.path, name) {
-            file.labels = settings.naming.labels(original);
-            file.name = name;
-        }
-        file.is_copy = true;
-        file.read_on(position);
-    }
-
     /// What follows from a turn. True: the batch is full.
     fn after(
         &mut self,
@@ -309,7 +129,7 @@ impl Table {
     fn over(&mut self, key: Key, listed: bool, settings: &Settings, now: Now) {
         let Some(file) = self.files.get_mut(&key) else { return };
         if settings.once || file.is_packed || file.position.is_skipped() {
-            done(file);
+            file.finish();
         } else if listed {
             file.rotated_ms = None;
         } else {
@@ -392,7 +212,7 @@ impl Table {
     }
 
     /// Whether another file of the same stream stands inside a long line.
-    fn waits(&self, key: Key) -> bool {
+    pub(super) fn waits(&self, key: Key) -> bool {
         let before = self.inside.iter().take_while(|other| **other != key);
         let others = before.filter_map(|other| self.files.get(other));
         let label = self.files.get(&key).map(Tracked::label);
@@ -465,11 +285,4 @@ impl Table {
             self.queue_back(key);
         }
     }
-}
-
-/// There is nothing to be read in it.
-fn done(file: &mut Tracked) -> Looked {
-    file.stage = Stage::Done;
-    file.content = None;
-    Looked::Known
 }

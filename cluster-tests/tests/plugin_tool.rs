@@ -64,6 +64,25 @@ fn every_kind_of_project_builds_and_passes_as_it_is_made() -> Result<()> {
     Ok(())
 }
 
+/// The compilers of both come from their registries.
+#[test]
+fn filters_in_javascript_and_python_build_and_pass_as_they_are_made() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    for lang in ["js", "python"] {
+        let name = format!("in-{lang}");
+        said(&plugin(dir.path(), &["new", "filter", &name, "--lang", lang])?)?;
+        let project = dir.path().join(&name);
+        let component = said(&plugin(&project, &["build"])?)?;
+        ensure!(Path::new(component.trim()).is_file(), "{component}");
+        let checked = said(&plugin(&project, &["check", "--params", r#"{"text":"error"}"#])?)?;
+        ensure!(checked.contains("filter-plugin of weir:plugin "), "{checked}");
+        ensure!(!checked.contains("wrong") && !checked.contains("wasi"), "{checked}");
+        let tested = said(&plugin(&project, &["test"])?)?;
+        ensure!(tested.ends_with("2 passed, 0 failed\n"), "{tested}");
+    }
+    Ok(())
+}
+
 #[test]
 fn lines_go_through_standard_filters_as_in_a_query() -> Result<()> {
     let input = b"path=/a status=200\npath=/b status=500\npath=/a status=500\n";

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::error::ToolError;
+use crate::script;
 use crate::toolchain::{TARGET, Toolchain};
 
 /// The cargo profile of plugins.
@@ -30,19 +31,30 @@ struct Package {
     target_dir: PathBuf,
 }
 
-/// Builds the crate in a folder. The component lies in `target/weir/<name>.wasm` below it. What cargo has to say goes to
+/// Builds the project in a folder: that of a `Cargo.toml`, a `package.json` or a `pyproject.toml`. The component lies in `target/weir/<name>.wasm` below it. What cargo has to say goes to
 /// standard error.
 pub fn build(dir: &Path) -> Result<PathBuf, ToolError> {
     let dir = dir.canonicalize().map_err(ToolError::file("find", dir))?;
-    if !dir.join("Cargo.toml").is_file() {
+    let has = |manifest: &str| dir.join(manifest).is_file();
+    if has("Cargo.toml") {
+        rust(&dir)
+    } else if has("package.json") {
+        script::javascript(&dir)
+    } else if has("pyproject.toml") {
+        script::python(&dir)
+    } else {
         let told = format!(
-            "{} has no Cargo.toml: go to the folder of a plugin, or begin one with `weir plugin new`",
+            "{} has no Cargo.toml, package.json or pyproject.toml: go to the folder of a plugin, or begin one with \
+             `weir plugin new`",
             dir.display()
         );
-        return Err(ToolError::Project(told));
+        Err(ToolError::Project(told))
     }
+}
+
+fn rust(dir: &Path) -> Result<PathBuf, ToolError> {
     let toolchain = Toolchain::find()?;
-    let package = package(toolchain, &dir)?;
+    let package = package(toolchain, dir)?;
     let out = dir.join("target/weir");
     let component = out.join(format!("{}.wasm", package.name));
     // What is left of the build before must not be taken for what is built now.
@@ -61,7 +73,7 @@ pub fn build(dir: &Path) -> Result<PathBuf, ToolError> {
         cargo.args(["--config", setting]);
     }
     // What the caller reads is ours to say.
-    let status = cargo.current_dir(&dir).stdin(Stdio::null()).stdout(Stdio::null()).status();
+    let status = cargo.current_dir(dir).stdin(Stdio::null()).stdout(Stdio::null()).status();
     let status = status.map_err(|error| ToolError::Build(format!("start cargo: {error}")))?;
     if !status.success() {
         return Err(ToolError::Build(format!("{} is not built, see above", package.name)));

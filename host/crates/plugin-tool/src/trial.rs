@@ -1,5 +1,6 @@
 //! A plugin on the bench: loaded as a node loads it, opened as a query opens it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -56,9 +57,9 @@ impl How {
 }
 
 impl Trial {
-    /// Checks, compiles and describes a component.
-    pub fn load(name: &str, bytes: Vec<u8>) -> Result<Trial, ToolError> {
-        let runtime = Runtime::new(RuntimeOptions::default())?;
+    /// Checks, compiles and describes a component; with a folder of what was compiled, at the first time only.
+    pub fn load(name: &str, bytes: Vec<u8>, compiled: Option<PathBuf>) -> Result<Trial, ToolError> {
+        let runtime = Runtime::new(RuntimeOptions { cache_dir: compiled, ..RuntimeOptions::default() })?;
         let (file_bytes, started) = (bytes.len(), Instant::now());
         let plugin = runtime.load(PluginFile { name: name.to_owned(), bytes, sha256: None })?;
         Ok(Trial { plugin, file_bytes, load: started.elapsed() })

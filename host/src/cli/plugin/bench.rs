@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Bench) -> Result<Exit, Failure> {
     if records.count() == 0 {
         return Err(Failure::usage("there are no lines to measure over: name a file with some"));
     }
-    let trial = args.component.load()?;
+    let trial = args.component.load_anew()?;
     let params = args.params.of(&trial)?;
     let figures = weir_plugin_tool::bench(&trial, &params, &records, Duration::from_secs(args.seconds))
         .map_err(|error| failure(&error))?;

@@ -8,7 +8,7 @@ use weir_plugin_tool::Trial;
 
 use crate::cli::exit::{Exit, Failure, wrote};
 use crate::cli::load::told;
-use crate::cli::plugin::component::failure;
+use crate::cli::plugin::component::{compiled_beside, failure};
 
 const EXAMPLES: &str = "\
 What is built is loaded, too, as a node would: what a node would refuse is told here.
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Build) -> Result<Exit, Failure> {
     let bytes = std::fs::read(&component)
         .map_err(|error| Failure::failed(format!("read {}: {}", component.display(), told(&error))))?;
     let name = component.file_stem().map_or_else(|| "plugin".into(), |stem| stem.to_string_lossy());
-    Trial::load(&name, bytes).map_err(|error| failure(&error))?;
+    Trial::load(&name, bytes, compiled_beside(&component)).map_err(|error| failure(&error))?;
     wrote(writeln!(std::io::stdout(), "{}", component.display()))?;
     Ok(Exit::Ok)
 }

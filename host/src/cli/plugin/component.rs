@@ -28,8 +28,18 @@ pub(crate) struct Params {
 }
 
 impl Component {
-    /// The plugin, loaded as a node loads it.
+    /// The plugin, loaded as a node loads it. One that was built here is compiled once.
     pub(crate) fn load(&self) -> Result<Trial, Failure> {
+        let compiled = if self.plugin.is_none() { compiled_beside(&built()?) } else { None };
+        self.load_with(compiled)
+    }
+
+    /// The same, compiled anew.
+    pub(crate) fn load_anew(&self) -> Result<Trial, Failure> {
+        self.load_with(None)
+    }
+
+    fn load_with(&self, compiled: Option<PathBuf>) -> Result<Trial, Failure> {
         let (name, bytes) = match &self.plugin {
             Some(plugin) => match embedded::PLUGINS.iter().find(|known| known.name == *plugin) {
                 Some(known) => (known.name.to_owned(), known.bytes.to_vec()),
@@ -37,7 +47,7 @@ impl Component {
             },
             None => read(&built()?)?,
         };
-        Trial::load(&name, bytes).map_err(|error| failure(&error))
+        Trial::load(&name, bytes, compiled).map_err(|error| failure(&error))
     }
 }
 
@@ -76,6 +86,11 @@ fn read(path: &Path) -> Result<(String, Vec<u8>), Failure> {
     })?;
     let name = path.file_stem().map_or_else(|| "plugin".into(), |stem| stem.to_string_lossy());
     Ok((name.into_owned(), bytes))
+}
+
+/// Where what was compiled of a component is kept, that `weir plugin build` has left there.
+pub(crate) fn compiled_beside(component: &Path) -> Option<PathBuf> {
+    component.parent().map(|dir| dir.join("compiled"))
 }
 
 /// The one component that was built here.

@@ -4,16 +4,18 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use weir_plugin_tool::{Kind, Project};
+use weir_plugin_tool::{Kind, Language, Project};
 
 use crate::cli::exit::{Exit, Failure, wrote};
 use crate::cli::plugin::component::failure;
 
 const EXAMPLES: &str = "\
-The SDK of this version is part of the project, so nothing else has to be there but Rust.
+The SDK of this version is part of the project, so nothing else has to be there but Rust; or Node.js or Python, whose \
+compilers for components `weir plugin build` asks npm or PyPI for.
 
 Examples:
   weir plugin new filter error-lines
+  weir plugin new filter error-lines --lang python
   weir plugin new source my-source --dir plugins";
 
 /// Begin a plugin: a project with the SDK, a test, a case and a configuration
@@ -49,6 +51,11 @@ enum Begun {
 enum Lang {
     /// With the SDK
     Rust,
+    /// Filters: needs Node.js
+    #[value(alias = "javascript")]
+    Js,
+    /// Filters: needs Python
+    Python,
 }
 
 pub(crate) fn run(args: &New) -> Result<Exit, Failure> {
@@ -58,8 +65,12 @@ pub(crate) fn run(args: &New) -> Result<Exit, Failure> {
         Begun::Rewrite => Kind::Rewrite,
         Begun::Aggregate => Kind::Aggregate,
     };
-    let Lang::Rust = args.lang;
-    let project = Project::new(kind, &args.name).map_err(|error| failure(&error))?;
+    let language = match args.lang {
+        Lang::Rust => Language::Rust,
+        Lang::Js => Language::JavaScript,
+        Lang::Python => Language::Python,
+    };
+    let project = Project::new(kind, language, &args.name).map_err(|error| failure(&error))?;
     let dir = project.write(&args.dir).map_err(|error| failure(&error))?;
     let next = if kind == Kind::Source { "" } else { " && weir plugin test" };
     let text = format!("{}\nnext: cd {0} && weir plugin build && weir plugin check{next}\n", dir.display());

@@ -35,5 +35,6 @@ mod sim;
 mod storms;
 mod tail;
 mod tcp_lines;
+mod terminal;
 mod tidy;
 mod var_log;

@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 mod explain;
 mod filters;
+pub(crate) mod pretty;
 mod stats;
 
 use std::io::{IsTerminal as _, Write};
@@ -14,6 +15,7 @@ use weir_api::format::Format;
 use crate::cli::ask::{NodeArgs, block_on, failure};
 use crate::cli::exit::{Exit, Failure, Wrote, wrote};
 use crate::cli::query::answer::{finish, leave_on_interrupt, point_at};
+use crate::cli::query::pretty::Pretty;
 use crate::cli::terminal::{Color, Escaping};
 use crate::cli::wanted::WantedArgs;
 
@@ -34,6 +36,7 @@ Examples:
   weir query --from 2026-03-01T10:00:00Z --to 2026-03-01T11:00:00Z 'error OR warn'
   weir query 'status>=500 | count by path, host'
   weir query -C 3 --newest --limit 10 level:error
+  weir query --color always --format pretty level:error | less -R
   weir query --explain 'order \"rder faile\" /timeout after \\d+ms/'
 
 A query that begins with - goes behind --: weir query -- -healthz
@@ -71,9 +74,9 @@ pub(crate) struct Query {
     /// A file such as ./mine.wasm is sent to the node, for this query
     #[arg(long, value_name = "NAME|FILE.wasm[=ARGS]")]
     filter: Vec<String>,
-    /// Shape of the output
-    #[arg(long, value_enum, default_value = "text")]
-    format: Shape,
+    /// Shape of the output; without it pretty on a terminal, text elsewhere
+    #[arg(long, value_enum)]
+    format: Option<Shape>,
     /// Say on standard error what was read and skipped, and where the time went
     #[arg(long)]
     stats: bool,
@@ -86,6 +89,8 @@ pub(crate) struct Query {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Shape {
+    /// For people: local time, topic and record, coloured by level, with what was asked for marked
+    Pretty,
     /// The records, byte for byte; on a terminal with control characters escaped
     Text,
     /// A JSON object a line; the last one has the statistics
@@ -94,26 +99,38 @@ pub(crate) enum Shape {
     Oklog,
 }
 
+impl Shape {
+    /// What was asked for, or what fits where the output goes.
+    pub(crate) fn or_fitting(shape: Option<Shape>, is_terminal: bool) -> Shape {
+        shape.unwrap_or(if is_terminal { Shape::Pretty } else { Shape::Text })
+    }
+}
+
 pub(crate) fn run(args: &Query, color: Color) -> Result<Exit, Failure> {
-    if args.explain && args.format == Shape::Oklog {
+    if args.explain && args.format == Some(Shape::Oklog) {
         return Err(Failure::usage(
             "--explain: expected --format text or ndjson, got oklog; leave --format out",
         ));
     }
     let client = args.node.client()?;
     let mut out = Output::standard();
+    let shape = Shape::or_fitting(args.format, out.is_terminal());
     block_on(async {
         leave_on_interrupt();
         let filters = filters::send(&client, &args.filter).await?;
-        let params = params(args, &filters)?;
-        if args.explain && args.format == Shape::Text {
-            return explain::run(&client, params, &out, color).await;
+        let params = params(args, shape, &filters)?;
+        if args.explain && matches!(shape, Shape::Text | Shape::Pretty) {
+            return explain::run(&client, QueryParams { format: Format::Text, ..params }, &out, color).await;
         }
         let mut answer =
             client.query(&params).await.map_err(|error| point_at(failure(&error), &params.q, &error))?;
+        let mut pretty = (shape == Shape::Pretty).then(|| Pretty::new(&params.q, out.colored(color)));
         loop {
             match answer.next().await {
-                Ok(Some(bytes)) => match wrote(out.write(&bytes))? {
+                Ok(Some(bytes)) => match wrote(match &mut pretty {
+                    Some(pretty) => Output::write_own(pretty.chunk(&bytes).as_bytes()),
+                    None => out.write(&bytes),
+                })? {
                     Wrote::All => {}
                     // Dropping the answer cancels the query at the node.
                     Wrote::ReaderGone => return Ok(Exit::Ok),
@@ -125,7 +142,7 @@ pub(crate) fn run(args: &Query, color: Color) -> Result<Exit, Failure> {
     })
 }
 
-fn params(args: &Query, filters: &[String]) -> Result<QueryParams, Failure> {
+fn params(args: &Query, shape: Shape, filters: &[String]) -> Result<QueryParams, Failure> {
     Ok(QueryParams {
         q: filters
             .iter()
@@ -134,9 +151,9 @@ fn params(args: &Query, filters: &[String]) -> Result<QueryParams, Failure> {
         to: args.to.clone(),
         limit: args.limit,
         order: if args.newest { Order::Desc } else { Order::Asc },
-        format: match args.format {
+        format: match shape {
             Shape::Text => Format::Text,
-            Shape::Ndjson => Format::Ndjson,
+            Shape::Pretty | Shape::Ndjson => Format::Ndjson,
             Shape::Oklog => Format::Oklog,
         },
         context: Context {
@@ -160,13 +177,18 @@ impl Output {
         if stdout.is_terminal() { Output::Escaped(Escaping::new(stdout)) } else { Output::Raw(stdout) }
     }
 
+    /// Whether it gets colour.
+    pub(crate) fn colored(&self, color: Color) -> bool {
+        color.applies_to(self.is_terminal())
+    }
+
     /// Whether a person reads it.
-    fn is_terminal(&self) -> bool {
+    pub(crate) fn is_terminal(&self) -> bool {
         matches!(self, Output::Escaped(_))
     }
 
     /// Writes a text of ours, whose colours are meant.
-    fn write_own(bytes: &[u8]) -> std::io::Result<()> {
+    pub(crate) fn write_own(bytes: &[u8]) -> std::io::Result<()> {
         let mut stdout = std::io::stdout();
         stdout.write_all(bytes)?;
         stdout.flush()

@@ -9,6 +9,7 @@ use weir_api::wire::{GapBody, RecordLine};
 use crate::cli::ask::{NodesArgs, block_on, failure};
 use crate::cli::exit::{Exit, Failure, Wrote, warn, wrote};
 use crate::cli::query::answer::point_at;
+use crate::cli::query::pretty::Pretty;
 use crate::cli::query::{Output, Shape};
 use crate::cli::terminal::{Color, plain};
 use crate::cli::wanted::WantedArgs;
@@ -36,9 +37,9 @@ A query that begins with - goes behind --: weir tail -- -healthz";
 pub(crate) struct Tail {
     #[command(flatten)]
     wanted: WantedArgs,
-    /// Shape of the output
-    #[arg(long, value_enum, default_value = "text")]
-    format: Shape,
+    /// Shape of the output; without it pretty on a terminal, text elsewhere
+    #[arg(long, value_enum)]
+    format: Option<Shape>,
     #[command(flatten)]
     nodes: NodesArgs,
 }
@@ -48,7 +49,10 @@ pub(crate) fn run(args: &Tail, color: Color) -> Result<Exit, Failure> {
     let clients = args.nodes.clients()?;
     block_on(async {
         leave_on_interrupt();
-        let mut tailing = Tailing { q, color, shape: args.format, out: Output::standard(), place: None };
+        let out = Output::standard();
+        let shape = Shape::or_fitting(args.format, out.is_terminal());
+        let pretty = Pretty::new(&q, out.colored(color));
+        let mut tailing = Tailing { q, color, shape, pretty, out, place: None };
         tailing.follow(&clients).await
     })
 }
@@ -67,6 +71,7 @@ struct Tailing {
     q: String,
     color: Color,
     shape: Shape,
+    pretty: Pretty,
     out: Output,
     /// The token behind what was printed.
     place: Option<String>,
@@ -132,8 +137,12 @@ impl Tailing {
         loop {
             match body.next().await {
                 Ok(Some(TailItem::Records { lines, resume })) => {
-                    let shaped = shaped(lines, self.shape)?;
-                    if wrote(self.out.write(&shaped))? == Wrote::ReaderGone {
+                    let written = if self.shape == Shape::Pretty {
+                        Output::write_own(self.pretty.chunk(&lines).as_bytes())
+                    } else {
+                        self.out.write(&shaped(lines, self.shape)?)
+                    };
+                    if wrote(written)? == Wrote::ReaderGone {
                         return Ok(Ended::ReaderGone);
                     }
                     self.place = Some(resume);

@@ -1,12 +1,13 @@
 //! Rows as bytes: JSON lines for programs, text for people and pipes, OK Log's lines for its clients.
 
+pub mod people;
 mod text;
 
 use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use weir_query::Rows;
+use weir_query::{Mark, Rows};
 use weir_record::Stream;
 
 pub use text::{push_escaped, rfc3339_ms};
@@ -16,7 +17,8 @@ pub(crate) use text::{push_id, rfc3339_s};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     /// `{"id","time","topic","labels","payload"}` a line; the last line is the statistics. A payload that is
-    /// no UTF-8 is in `payload_base64`. A record that is no hit but stands near one has `"context":true`.
+    /// no UTF-8 is in `payload_base64`. A record that is no hit but stands near one has `"context":true`, the first one of a
+    /// further group `"begins_group":true`.
     #[default]
     Ndjson,
     /// The payload and a newline. Nothing is escaped: a payload with newlines is several lines. Between groups of
@@ -114,8 +116,13 @@ fn write_ndjson(rows: &Rows, out: &mut Vec<u8>) {
             out.extend_from_slice(b",\"payload_base64\":\"");
             out.extend_from_slice(STANDARD.encode(row.payload).as_bytes());
         }
-        let is_context = rows.has_marks() && rows.mark(index).is_context;
-        out.extend_from_slice(if is_context { b"\",\"context\":true}\n" } else { b"\"}\n" });
+        let mark = if rows.has_marks() { rows.mark(index) } else { Mark::default() };
+        out.extend_from_slice(match (mark.is_context, mark.begins_group) {
+            (false, false) => b"\"}\n",
+            (true, false) => b"\",\"context\":true}\n",
+            (false, true) => b"\",\"begins_group\":true}\n",
+            (true, true) => b"\",\"context\":true,\"begins_group\":true}\n",
+        });
     }
 }
 
@@ -139,7 +146,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::sync::Arc;
-    use weir_query::Mark;
     use weir_record::RecordId;
 
     fn rows(payloads: &[&[u8]]) -> Rows {
@@ -194,6 +200,9 @@ mod tests {
         let ends: Vec<bool> =
             written(Format::Ndjson).lines().map(|line| line.ends_with(",\"context\":true}")).collect();
         assert_eq!(ends, [true, false, false, true]);
+        let groups: Vec<bool> =
+            written(Format::Ndjson).lines().map(|line| line.contains("\"begins_group\":true")).collect();
+        assert_eq!(groups, [false, false, true, false]);
         assert_eq!(written(Format::Oklog).lines().count(), 4);
     }
 

@@ -29,7 +29,7 @@ pub use histogram::{Buckets, BucketsError, Histogram};
 pub use language::{
     Arg, ArgValue, Expr, Operand, Operator, ParseError, Piped, Scope, Stage, parse, parse_piped, parse_regex,
 };
-pub use matcher::{CompileError, Matcher, Prune, RequiredWords, StreamClass, StreamMatcher};
+pub use matcher::{CompileError, Highlights, Matcher, Prune, RequiredWords, StreamClass, StreamMatcher};
 pub use rows::{Mark, Row, Rows};
 pub use stats::{Missing, Stats};
 pub use weir_record::merge::{NotAnOrder, Order};

@@ -398,3 +398,5 @@ pub const FORWARD_CLOCK_TOLERANCE_MS: u64 = 5_000;
 pub const FORWARD_CLOCK_WAIT_MS: u64 = 2_000;
 /// How often a forwarder repeats that something goes on being wrong.
 pub const FORWARD_SAY_MS: u64 = 60_000;
+/// Characters of a topic that a terminal shows in a line of a record.
+pub const TERMINAL_TOPIC_CHARS_MAX: usize = 24;

@@ -27,6 +27,12 @@ pub struct RecordLine {
     /// The labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// It is no hit, and stands near one.
+    #[serde(default)]
+    pub context: bool,
+    /// It is the first of a group of hits with what stands around them, and not of the first group.
+    #[serde(default)]
+    pub begins_group: bool,
     /// The payload, when it is UTF-8.
     payload: Option<String>,
     /// The payload in base64, when it is not.

@@ -7,6 +7,7 @@
 //! records in which that was found.
 
 mod field;
+mod highlights;
 mod literal;
 mod node;
 pub(crate) mod pattern;
@@ -24,6 +25,7 @@ use weir_record::Stream;
 use weir_record::limits::{QUERY_REGEXES_MAX, REGEX_BYTES_MAX};
 
 use crate::language::Expr;
+pub use highlights::Highlights;
 use node::{Node, Resolved};
 pub use scan::StreamMatcher;
 pub use words::{Prune, RequiredWords};

@@ -31,6 +31,8 @@ mod reload;
 mod repair;
 mod sdk_outside;
 mod sim;
+mod snapshots;
+mod stopping;
 mod storms;
 mod tail;
 mod tcp_lines;

@@ -18,6 +18,7 @@ mod foreign_tools;
 mod forward;
 mod gossip;
 mod load;
+mod monitoring;
 mod moving;
 mod oklog;
 mod oklog_ingesters;

@@ -23,6 +23,7 @@ mod moving;
 mod oklog;
 mod oklog_ingesters;
 mod oklog_nodes;
+mod packaging;
 mod page;
 mod partitions;
 mod plugin_tool;

@@ -39,4 +39,5 @@ mod storms;
 mod tail;
 mod tcp_lines;
 mod tidy;
+mod upgrades;
 mod var_log;

@@ -246,7 +246,8 @@ fn a_source_never_passes_over_what_a_full_disk_refused() -> Result<()> {
         let source = all.find(|plugin| plugin["name"] == "file-source").unwrap_or(&serde_json::Value::Null);
         let instance = &source["instances"][0];
         ensure!(instance["name"] == "app" && instance["records"] == 0, "{durability}: {plugins}");
-        ensure!(!metrics()?.contains("out_of_order"), "{durability}: a later batch was handed on");
+        let none = "weir_rejected_total{reason=\"out_of_order\"} 0\n";
+        ensure!(metrics()?.contains(none), "{durability}: a later batch was handed on");
     }
     let node = Node::start(&config(
         dir.path(),

@@ -14,6 +14,9 @@ usage: cargo xtask <command>
                     build, start a node on log lines of its own, show where to look
   test [--long]     build, lint and test everything; ends with `N passed, N failed`
   build             target/release/weir, one file with the standard plugins inside
+  dist [--weir FILE] [--to DIR]
+                    a tar archive, a Debian package and the files of an image, in target/dist/;
+                    --weir packs that binary and builds nothing
   ui                the page, from host/ui/src into host/ui/dist; needs npm, which no other command does
   plugins           every plugin of the workspace as a component, into target/plugins/
   plugins --path DIR
@@ -37,6 +40,7 @@ pub(crate) enum Command {
     Help,
     Plugins(Plugins),
     Build,
+    Dist(Dist),
     Ui,
     Demo(Demo),
     Test {
@@ -45,6 +49,15 @@ pub(crate) enum Command {
     },
     Bench(Bench),
     Corpus(Corpus),
+}
+
+/// Options of `dist`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Dist {
+    /// A binary that is there already, instead of one that is built.
+    pub(crate) weir: Option<PathBuf>,
+    /// A folder that is made anew, instead of `target/dist`.
+    pub(crate) to: Option<PathBuf>,
 }
 
 /// Options of `plugins`.
@@ -116,6 +129,7 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Command, Stri
         "help" | "--help" | "-h" => Ok(Command::Help),
         "plugins" => plugins(words).map(Command::Plugins),
         "build" => none(&words).map(|()| Command::Build),
+        "dist" => dist(words).map(Command::Dist),
         "ui" => none(&words).map(|()| Command::Ui),
         "demo" => demo(words).map(Command::Demo),
         "test" => test(words),
@@ -123,6 +137,18 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Command, Stri
         "corpus" => corpus(words).map(Command::Corpus),
         other => Err(format!("unknown command `{other}`")),
     }
+}
+
+fn dist(mut words: VecDeque<String>) -> Result<Dist, String> {
+    let mut options = Dist::default();
+    while let Some(word) = words.pop_front() {
+        match word.as_str() {
+            "--weir" => options.weir = Some(PathBuf::from(value(&word, &mut words)?)),
+            "--to" => options.to = Some(PathBuf::from(value(&word, &mut words)?)),
+            _ => return Err(format!("dist: unknown option `{word}`")),
+        }
+    }
+    Ok(options)
 }
 
 fn plugins(mut words: VecDeque<String>) -> Result<Plugins, String> {

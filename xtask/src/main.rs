@@ -8,6 +8,7 @@ mod bench;
 mod build;
 mod count;
 mod demo;
+mod dist;
 mod duckdb;
 mod fuzz;
 mod node;
@@ -48,6 +49,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Help => println!("{}", args::USAGE),
         Command::Plugins(options) => plugins::run(&workspace, &options)?,
         Command::Build => println!("{}", build::release(&workspace)?.display()),
+        Command::Dist(options) => dist::run(&workspace, &options)?,
         Command::Ui => ui::build(&workspace)?,
         Command::Demo(options) => demo::run(&workspace, &options)?,
         Command::Test { long } => return Ok(test::run(&workspace, long)),

@@ -128,8 +128,12 @@ const TOOLS: [(&str, &str); 12] = [
 /// Installs the tools that cannot be started.
 fn ensure_tools() -> anyhow::Result<()> {
     let lacks = |command: &str| proc::capture(Command::new(command).arg("--version")).is_err();
-    let missing: Vec<&str> =
+    let mut missing: Vec<&str> =
         TOOLS.iter().filter(|(_, command)| lacks(command)).map(|(package, _)| *package).collect();
+    // Reads the manifests of Kubernetes; no command of its own.
+    if proc::capture(Command::new("python3").args(["-c", "import yaml"])).is_err() {
+        missing.push("python3-yaml");
+    }
     if missing.is_empty() { Ok(()) } else { setup::ensure(&missing) }
 }
 

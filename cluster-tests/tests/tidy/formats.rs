@@ -16,7 +16,7 @@ use super::tree::{SourceFile, Tree};
 const PAGE: &str = "docs/FORMATS.md";
 
 /// Files that decide what bytes look like: each must be named on the page.
-const FORMATS: [&str; 43] = [
+const FORMATS: [&str; 44] = [
     "host/crates/record/src/codec.rs",
     "host/crates/record/src/word.rs",
     "host/crates/api/src/wire/batch.rs",
@@ -52,6 +52,7 @@ const FORMATS: [&str; 43] = [
     "host/crates/segment/src/footer.rs",
     "host/crates/segment/src/name.rs",
     "host/crates/storage/src/store/watermark.rs",
+    "host/crates/storage/src/backup/manifest.rs",
     "host/crates/node/src/jobs.rs",
     "host/crates/replication/src/origin_set.rs",
     "host/crates/replication/src/changes/bytes.rs",

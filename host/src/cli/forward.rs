@@ -241,6 +241,7 @@ mod tests {
         let args = Line::try_parse_from(line.split(' ')).unwrap().args;
         weir_node::config::load(&Input {
             file: None,
+            parts: &[],
             overlays: &overlays(&args).unwrap(),
             env: &|_| None,
             working_dir: Path::new("/w"),

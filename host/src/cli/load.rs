@@ -4,11 +4,15 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
-use weir_node::config::{self, ConfigFile, Gravity, Input, Loaded, Overlay, Problem};
+use weir_node::config::{self, CONFIG_PARTS_MAX, ConfigFile, Gravity, Input, Loaded, Overlay, Problem};
 
 use crate::cli::exit::{Failure, warn};
 use crate::cli::terminal::Color;
 use crate::embedded;
+
+/// The file in a directory of configuration, and the folder of further ones beside it.
+const CONFIG_NAME: &str = "weir.toml";
+const PARTS_NAME: &str = "conf.d";
 
 /// Where the configuration comes from.
 #[derive(Debug, Args)]
@@ -23,7 +27,7 @@ pub(crate) struct ConfigArgs {
 /// The same for a command that says the roles itself.
 #[derive(Debug, Args)]
 pub(crate) struct SettingArgs {
-    /// Configuration file; without it the defaults count
+    /// Configuration file, or a directory with weir.toml and conf.d/*.toml; without it the defaults count
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where the node keeps its files
@@ -81,26 +85,85 @@ pub(crate) fn load(file: Option<&Path>, overlays: &[Overlay]) -> Result<Loaded, 
     let working_dir = std::env::current_dir().map_err(|error| {
         Failure::failed(format!("find the working directory: {error}; start from one that exists"))
     })?;
-    let read = |path: &Path| {
-        std::fs::read(path).map_err(|error| {
-            Failure::config(format!(
-                "read {}: {}; name a readable file with -c",
-                path.display(),
-                told(&error)
-            ))
-        })
-    };
-    let bytes = file.map(read).transpose()?;
-    let name = file.map(|path| path.display().to_string()).unwrap_or_default();
-    let path = file.map_or_else(|| working_dir.clone(), |path| working_dir.join(path));
-    let dir = path.parent().unwrap_or(&working_dir);
+    let Found { file, parts } = file.map(found).transpose()?.unwrap_or_default();
+    let path = file.as_ref().or(parts.first()).map(|path| working_dir.join(path));
+    let dir = path.as_deref().and_then(Path::parent).unwrap_or(&working_dir);
+    // Parts lie in a folder of their own; paths in them are taken from where the file is, or would be.
+    let dir = if file.is_none() { dir.parent().unwrap_or(dir) } else { dir };
+    let file = file.as_deref().map(read).transpose()?;
+    let parts = parts.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+    let parts: Vec<ConfigFile<'_>> =
+        parts.iter().map(|(name, bytes)| ConfigFile { name, dir, bytes }).collect();
     Ok(config::load(&Input {
-        file: bytes.as_deref().map(|bytes| ConfigFile { name: &name, dir, bytes }),
+        file: file.as_ref().map(|(name, bytes)| ConfigFile { name, dir, bytes }),
+        parts: &parts,
         overlays,
         env: &|name| std::env::var(name).ok(),
         working_dir: &working_dir,
         embedded: &embedded::names(),
     }))
+}
+
+/// The files of a configuration.
+#[derive(Debug, Default)]
+struct Found {
+    file: Option<PathBuf>,
+    /// In the order of their names.
+    parts: Vec<PathBuf>,
+}
+
+/// A directory stands for its `weir.toml` and `conf.d/*.toml`; so does that file itself.
+fn found(path: &Path) -> Result<Found, Failure> {
+    let is_dir = path.is_dir();
+    let dir = if is_dir { path } else { path.parent().unwrap_or(Path::new("")) };
+    let file = if is_dir { dir.join(CONFIG_NAME) } else { path.to_owned() };
+    let has_parts = file.file_name().is_some_and(|name| name == CONFIG_NAME);
+    let parts = if has_parts { parts(&dir.join(PARTS_NAME))? } else { Vec::new() };
+    let is_there = !is_dir || file.exists();
+    if !is_there && parts.is_empty() {
+        return Err(Failure::config(format!(
+            "{}: no configuration in it, expected {CONFIG_NAME} or {PARTS_NAME}/*.toml; name a file or another directory with -c",
+            path.display()
+        )));
+    }
+    Ok(Found { file: is_there.then_some(file), parts })
+}
+
+/// The files in a folder of them; none where there is no folder.
+fn parts(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let failed = |error: &std::io::Error| {
+        Failure::config(format!("read {}: {}; make it readable, or move it away", dir.display(), told(error)))
+    };
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(&error)),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| failed(&error))?.path();
+        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if path.extension().is_some_and(|extension| extension == "toml") && !is_hidden {
+            paths.push(path);
+        }
+    }
+    if paths.len() > CONFIG_PARTS_MAX {
+        let count = paths.len();
+        return Err(Failure::config(format!(
+            "{}: {count} files are more than {CONFIG_PARTS_MAX}; join some",
+            dir.display()
+        )));
+    }
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+/// A file, under the name by which problems call it.
+fn read(path: &Path) -> Result<(String, Vec<u8>), Failure> {
+    let bytes = std::fs::read(path).map_err(|error| {
+        Failure::config(format!("read {}: {}; name a readable file with -c", path.display(), told(&error)))
+    })?;
+    Ok((path.display().to_string(), bytes))
 }
 
 /// Tells every problem; those that do not hinder as warnings. A configuration comes back when none hinders.

@@ -7,12 +7,14 @@ mod config;
 mod exit;
 mod forward;
 mod go_flags;
+mod health;
 mod histogram;
 mod load;
 mod plugin;
 mod query;
 mod run;
 mod segment;
+mod snapshot;
 mod streams;
 mod tail;
 mod terminal;
@@ -68,6 +70,8 @@ enum Command {
     /// Look into files of records
     #[command(subcommand, arg_required_else_help = true)]
     Segment(segment::Segment),
+    Snapshot(snapshot::Snapshot),
+    Healthcheck(health::Healthcheck),
     Testsvc(testsvc::Testsvc),
     Completions(complete::Completions),
     Man(complete::Man),
@@ -89,6 +93,8 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Cluster(args) => cluster::run(args, cli.color),
         Command::Config(args) => config::run(args, cli.color),
         Command::Segment(args) => segment::run(args, cli.color),
+        Command::Snapshot(args) => snapshot::run(args, cli.color),
+        Command::Healthcheck(args) => health::run(args),
         Command::Testsvc(args) => testsvc::run(args),
         Command::Completions(args) => complete::completions(args, Cli::command()),
         Command::Man(args) => complete::man(args, Cli::command()),
@@ -183,6 +189,9 @@ mod tests {
             "weir config check --color blue",
             "weir forward",
             "weir segment export",
+            "weir snapshot",
+            "weir snapshot restore dir",
+            "weir healthcheck --live --ready",
             "weir segment export --format xml x.zst",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).unwrap_err();

@@ -25,8 +25,8 @@ pub use crate::error::{ApiError, ErrorKind};
 use crate::oklog::Oklog;
 use crate::wire::peer::Job;
 pub use crate::wire::{
-    ClusterAnswer, FilterAdded, InstanceInfo, JobAnswer, MemberInfo, PluginInfo, StreamInfo, StreamsAnswer,
-    WorkInfo,
+    ClusterAnswer, FilterAdded, InstanceInfo, JobAnswer, MemberInfo, PluginInfo, SnapshotAnswer, StreamInfo,
+    StreamsAnswer, WorkInfo,
 };
 pub use histogram::{HistogramAnswer, HistogramRequest};
 pub use peer::PeerBackend;
@@ -83,6 +83,17 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Reads the configuration anew. An error says all that is wrong with it; nothing has changed then.
     fn reload(&self) -> BoxFuture<'_, Result<Reloaded, ApiError>>;
+
+    /// Makes a snapshot of the node's data directory, called so, in its folder of snapshots. A request that is given up
+    /// does not end it.
+    fn snapshot(&self, name: String) -> BoxFuture<'_, Result<SnapshotAnswer, ApiError>> {
+        drop(name);
+        Box::pin(std::future::ready(Err(ApiError::new(
+            ErrorKind::NotFound,
+            "no_data_dir",
+            "this process keeps no records, so there is nothing to take a snapshot of",
+        ))))
+    }
 
     /// What the node has for the other nodes of its cluster; `None` when it has no part in one.
     fn peer(&self) -> Option<&dyn PeerBackend> {

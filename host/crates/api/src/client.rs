@@ -33,7 +33,7 @@ use crate::error::{ErrorBody, ErrorEnvelope};
 use crate::params;
 use crate::wire::{
     ClusterAnswer, FilterAdded, ForgetAnswer, HistogramBody, IngestAnswer, JobAnswer, PluginInfo,
-    PluginsAnswer, StreamsAnswer, batch,
+    PluginsAnswer, SnapshotAnswer, StreamsAnswer, batch,
 };
 use base::Base;
 
@@ -233,6 +233,21 @@ impl Client {
     pub async fn cluster(&self) -> Result<ClusterAnswer, ClientError> {
         let answer = self.send(Method::GET, "/api/v1/cluster", [], Bytes::new()).await?;
         self.json(answer).await
+    }
+
+    /// Has the node make a snapshot of its data directory, called so. It takes as long as it takes.
+    pub async fn snapshot(&self, name: &str) -> Result<SnapshotAnswer, ClientError> {
+        let mut path = "/api/v1/snapshot?name=".to_owned();
+        params::encode(&mut path, name);
+        let wait = Duration::from_millis(limits::SNAPSHOT_WAIT_MS_MAX);
+        let answer = self.send_within(wait, Method::POST, &path, [], Bytes::new()).await?;
+        self.json(answer).await
+    }
+
+    /// The status of a probe such as `/-/ready`, and what it says.
+    pub async fn probe(&self, path: &str) -> Result<String, ClientError> {
+        let answer = self.send(Method::GET, path, [], Bytes::new()).await?;
+        Ok(String::from_utf8_lossy(&self.collect(answer).await?).trim().to_owned())
     }
 
     /// Has a member forgotten, named by its id or by the URL of its API; with `force` although it answers.

@@ -10,6 +10,7 @@ mod oklog;
 mod page;
 mod pass_on;
 mod query;
+mod snapshot;
 mod tail;
 
 use std::sync::Arc;
@@ -153,6 +154,7 @@ static ROUTES: &[Route] = &[
         "/api/v1/cluster/rebalance",
         &[(Method::POST, |shared, request| Box::pin(cluster::rebalance(shared, request)))],
     ),
+    route("/api/v1/snapshot", &[(Method::POST, |shared, request| Box::pin(snapshot::post(shared, request)))]),
     node(
         "/api/v1/node/streams",
         &[(Method::GET, |shared, request| Box::pin(node::streams(shared, request)))],

@@ -9,11 +9,12 @@ use tokio::sync::watch;
 use weir_api::backend::{
     ApiError, Backend, Cluster, Durability, ErrorKind, FilterAdded, HistogramAnswer, HistogramRequest,
     IngestRequest, Ingested, OfferedFilter, PeerBackend, PluginInfo, QueryAnswer, QueryRequest, Reloaded,
-    StreamsAnswer, TailAnswer, TailRequest,
+    SnapshotAnswer, StreamsAnswer, TailAnswer, TailRequest,
 };
 use weir_api::client::PeerClient;
 use weir_api::oklog::Oklog;
 
+use crate::backup::Snapshotting;
 use crate::catalog::Catalog;
 use crate::clock;
 use crate::filters::Filters;
@@ -45,6 +46,7 @@ pub(crate) struct NodeBackend {
     pub(crate) sources: Arc<Sources>,
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) filters: Arc<Filters>,
+    pub(crate) snapshotting: Snapshotting,
     pub(crate) metrics: Arc<Metrics>,
     /// Whether there are nodes that know more than this one, which is one of several and has not the role query.
     pub(crate) passes_on: bool,
@@ -137,6 +139,10 @@ impl Backend for NodeBackend {
         self.reloader.asked()
     }
 
+    fn snapshot(&self, name: String) -> BoxFuture<'_, Result<SnapshotAnswer, ApiError>> {
+        Box::pin(self.snapshotting.make(name))
+    }
+
     fn durability_max(&self) -> Durability {
         if self.replicates { Durability::Replicated } else { Durability::Stored }
     }
@@ -161,25 +167,35 @@ impl NodeBackend {
             let queue = intake.ingest.committer_metrics();
             self.metrics.commit_queue_entries.set(queue.queue_entries as i64);
             self.metrics.commit_queue_bytes.set(queue.queue_bytes as i64);
+            self.metrics.commit_queue_age_seconds.set(queue.queue_age.as_secs_f64());
         }
         if let Some(HeldByIngest { log, backlog, .. }) = &self.holder.ingest {
             let snapshot = log.snapshot();
             self.metrics.log_pieces.set(snapshot.pieces.len() as i64);
             self.metrics.log_records.set(snapshot.records() as i64);
-            self.metrics
-                .log_bytes
-                .set(snapshot.pieces.iter().map(|piece| piece.committed_bytes() as i64).sum());
+            let log_bytes: u64 = snapshot.pieces.iter().map(|piece| piece.committed_bytes()).sum();
+            self.metrics.log_bytes.set(log_bytes as i64);
             let sums = backlog.sums();
+            self.metrics.process.in_state("log", snapshot.pieces.len(), log_bytes);
+            self.metrics.process.in_state("backlog", sums.origins as usize, sums.bytes);
             self.metrics.backlog_origins.set(sums.origins as i64);
             self.metrics.backlog_bytes.set(sums.bytes as i64);
         }
         if let Some(handover) = &self.handover {
             let (_, age_ms, poisoned) = handover.waiting(clock::now_ms());
-            self.metrics.backlog_age_seconds.set(age_ms.unwrap_or(0) as f64 / 1e3);
+            let age_seconds = age_ms.unwrap_or(0) as f64 / 1e3;
+            self.metrics.backlog_age_seconds.set(age_seconds);
+            self.metrics.process.replication_lag_seconds.set(age_seconds);
             self.metrics.backlog_poisoned.set(poisoned.len() as i64);
         }
         if let Some(store) = &self.holder.store {
-            self.metrics.store_segments.set(store.snapshot().segments.len() as i64);
+            let segments = store.snapshot().segments;
+            self.metrics.store_segments.set(segments.len() as i64);
+            for (state, is_damaged) in [("store", false), ("damaged", true)] {
+                let those = segments.iter().filter(|segment| segment.is_damaged() == is_damaged);
+                let (files, bytes) = those.fold((0, 0), |(n, sum), it| (n + 1, sum + it.file.bytes()));
+                self.metrics.process.in_state(state, files, bytes);
+            }
             let origins = self.holder.announced.store.with(|holdings| holdings.catalog().len());
             self.metrics.store_origins.set(origins as i64);
             self.metrics.store_bytes.set(store.bytes() as i64);
@@ -190,6 +206,7 @@ impl NodeBackend {
         }
         if let Ok(space) = weir_storage::Disk::space(&weir_storage::disk::real::RealDisk, &self.data_dir) {
             self.metrics.disk_free_bytes.set(space.free_bytes as f64);
+            self.metrics.process.disk_size_bytes.set(space.total_bytes as f64);
         }
         let info = self.serving.info();
         self.metrics.draining.set(i64::from(info.draining));
@@ -198,6 +215,7 @@ impl NodeBackend {
                 info.work.iter().filter(|work| work.what == what).map(|work| work.bytes_left).sum();
             self.metrics.moving_left_bytes.with_label_values(&[what]).set(left as i64);
         }
+        self.metrics.process.refresh();
         self.sources.refresh();
         self.filters.refresh();
         if let Some(gossip) = &self.members.gossip {

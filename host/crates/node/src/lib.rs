@@ -5,6 +5,7 @@
 
 mod announce;
 mod backend;
+pub mod backup;
 mod catalog;
 mod clock;
 pub mod config;
@@ -15,6 +16,7 @@ mod forward;
 mod forward_lines;
 mod gossip;
 mod handover;
+mod heart;
 mod histogram;
 mod idempotency;
 mod ingest;
@@ -26,6 +28,7 @@ mod logging;
 mod members;
 mod metrics;
 mod moving;
+mod notify;
 mod oklog;
 mod pace;
 mod peers;

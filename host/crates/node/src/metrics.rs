@@ -2,6 +2,7 @@
 
 mod amqp;
 mod list;
+mod process;
 
 use std::collections::HashSet;
 
@@ -15,6 +16,7 @@ use weir_replication::ListSize;
 use amqp::Amqp;
 use list::List;
 pub(crate) use list::ReadOff;
+use process::Process;
 
 /// Values of the label `topic` before further topics are counted as `other`.
 const TOPICS_MAX: usize = 200;
@@ -55,6 +57,8 @@ pub(crate) struct Metrics {
     pub(crate) commit_queue_entries: IntGauge,
     /// Payload bytes that wait for the next group commit.
     pub(crate) commit_queue_bytes: IntGauge,
+    /// How long the oldest of them has waited.
+    pub(crate) commit_queue_age_seconds: Gauge,
     /// Time of one fdatasync.
     pub(crate) fsync_seconds: Histogram,
     /// Failed fsyncs: the first one ends the process.
@@ -112,6 +116,8 @@ pub(crate) struct Metrics {
     pub(crate) plugin_values: GaugeVec,
     /// Queues of brokers.
     pub(crate) amqp: Amqp,
+    /// The process itself.
+    pub(crate) process: Process,
     /// Free bytes of the disk that holds the data.
     pub(crate) disk_free_bytes: Gauge,
     /// Origins that enough stores have confirmed.
@@ -192,7 +198,7 @@ impl Metrics {
         list.boxed(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
         let by_source = &["source"];
         let seconds = |name: &str, help: &str| HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
-        Metrics {
+        let metrics = Metrics {
             topics: Mutex::default(),
             records_in: list.counters("weir_records_in_total", "Records acknowledged.", &["source", "topic"]),
             bytes_in: list.counters(
@@ -241,6 +247,10 @@ impl Metrics {
                 .gauge("weir_commit_queue_entries", "Entries that wait for the next group commit."),
             commit_queue_bytes: list
                 .gauge("weir_commit_queue_bytes", "Payload bytes that wait for the next group commit."),
+            commit_queue_age_seconds: list.add(Gauge::new(
+                "weir_commit_queue_age_seconds",
+                "How long the oldest entry has waited for its group commit.",
+            )),
             fsync_seconds: list
                 .add(Histogram::with_opts(seconds("weir_fsync_seconds", "Time of one fdatasync."))),
             fsync_errors: list
@@ -303,6 +313,7 @@ impl Metrics {
                 &["source", "name"],
             )),
             amqp: Amqp::new(&list, &seconds),
+            process: Process::new(&list),
             handed_over: list.counter(
                 "weir_handed_over_origins_total",
                 "Origins that enough stores have confirmed, or that a store of OK Log has taken away.",
@@ -408,6 +419,18 @@ impl Metrics {
             disk_free_bytes: list
                 .add(Gauge::new("weir_disk_free_bytes", "Free bytes of the disk that holds the data.")),
             registry,
+        };
+        metrics.name_reasons();
+        metrics
+    }
+
+    /// Has counters begin at zero: the first of something bad is an increase, too.
+    fn name_reasons(&self) {
+        for reason in ["disk_full", "too_large", "poisoned", "out_of_order", "stopped"] {
+            self.rejected.with_label_values(&[reason]);
+        }
+        for reason in ["full", "too_old", "damaged"] {
+            self.forward_dropped.with_label_values(&[reason]);
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 use weir_api::backend::{ApiError, ErrorKind, Reloaded};
 
@@ -16,6 +16,7 @@ use crate::clock;
 use crate::config::{Config, Gravity, Loaded, changes, in_force};
 use crate::filters::{Filters, Policy};
 use crate::metrics::Metrics;
+use crate::notify::Notify;
 use crate::run::{RunError, RunOptions};
 use crate::sources::Sources;
 use crate::sources::reload::Plan;
@@ -37,6 +38,7 @@ pub(crate) struct Reloader {
     /// `None` where no queries are answered.
     filters: Option<Arc<Filters>>,
     metrics: Arc<Metrics>,
+    notify: Notify,
 }
 
 /// A configuration that can be put in force.
@@ -50,9 +52,9 @@ impl Reloader {
     /// Of the sources of a process that begins. Ends with `stop`.
     pub(crate) fn new(
         options: &RunOptions,
-        sources: Arc<Sources>,
-        filters: Option<Arc<Filters>>,
+        (sources, filters): (Arc<Sources>, Option<Arc<Filters>>),
         metrics: Arc<Metrics>,
+        notify: Notify,
         stop: &CancellationToken,
     ) -> Result<Arc<Reloader>, RunError> {
         metrics.config_reload_success.set(1);
@@ -66,6 +68,7 @@ impl Reloader {
             sources,
             filters,
             metrics,
+            notify,
         });
         if options.hangup_reloads {
             reloader.on_hangup(stop).map_err(RunError::Start)?;
@@ -101,7 +104,21 @@ impl Reloader {
 
     /// One after the other. The error has a line for all that is wrong.
     async fn reload(self: Arc<Self>) -> Result<Reloaded, Vec<String>> {
-        let mut in_force = self.in_force.lock().await;
+        let in_force = self.in_force.lock().await;
+        self.notify.reloading();
+        let reloaded = self.exchange(in_force).await;
+        // Also after a failure: the configuration before is in force, and the process does what it did.
+        self.notify.ready(match &reloaded {
+            Ok(_) => "the configuration is in force",
+            Err(_) => "the configuration is wrong, the one before stays in force",
+        });
+        reloaded
+    }
+
+    async fn exchange(
+        self: &Arc<Self>,
+        mut in_force: MutexGuard<'_, Config>,
+    ) -> Result<Reloaded, Vec<String>> {
         let (reloader, old) = (self.clone(), in_force.clone());
         let checking = tokio::task::spawn_blocking(move || reloader.check(&old));
         let checked = checking.await.unwrap_or_else(|error| Err(vec![format!("checking it ended: {error}")]));

@@ -1,8 +1,10 @@
 //! From a configuration to a running node, and from a signal to its end. Reads top to bottom.
 
+mod ending;
 mod error;
 mod forwarder;
 mod line_ports;
+mod opening;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,31 +18,34 @@ use weir_api::{ClusterKey, Drained, Server, ServerOptions};
 use weir_engine::{Engine, EngineOptions};
 use weir_plugin_runtime::{Runtime, RuntimeOptions};
 use weir_record::Stream;
-use weir_record::limits::{HOLDINGS_LOOK_MS_MAX, QUERIES_MEMORY_BYTES_MAX, QUERY_MEMORY_BYTES_MAX};
+use weir_record::limits::{QUERIES_MEMORY_BYTES_MAX, QUERY_MEMORY_BYTES_MAX};
 use weir_record::stream::DEFAULT_TOPIC;
 use weir_replication::StoreNode;
-use weir_storage::poison::Poison;
 use weir_storage::store::CompactWork;
-use weir_storage::{DataDir, KeyFile, Store, StoreOptions};
+use weir_storage::{DataDir, KeyFile};
 
 use crate::EmbeddedPlugin;
 use crate::announce::Announced;
 use crate::backend::NodeBackend;
+use crate::backup::{DataDirPaths, Snapshotting};
 use crate::catalog::Catalog;
 use crate::clock;
-use crate::config::{Cluster, Config};
+use crate::config::Config;
 use crate::dropping::Dropping;
 use crate::filters::{Filters, Policy};
 use crate::forward::Forward;
 use crate::forward_lines;
 use crate::gossip::{self, Gossip, OwnState};
+use crate::heart::Heart;
 use crate::idempotency::Answers;
 use crate::ingest_role::IngestRole;
 use crate::intake::Intake;
 use crate::jobs::Jobs;
+use crate::logging::{Kept, keep};
 use crate::members::Members;
 use crate::metrics::Metrics;
 use crate::moving::Moving;
+use crate::notify::Notify;
 use crate::oklog::{self, Foreign};
 use crate::peers::{self, Peers};
 use crate::plugins::Plugins;
@@ -59,11 +64,10 @@ use crate::tail::Merged;
 use crate::taking;
 use crate::upkeep::{self, Expiring};
 
+pub(crate) use ending::Ending;
 pub use error::RunError;
 use line_ports::line_ports;
-
-/// How long shutdown may take: the sources' last words, requests under way, the last commit.
-const DRAIN: Duration = Duration::from_secs(10);
+use opening::{open_store, quiet_look};
 
 /// A process to run.
 pub struct RunOptions {
@@ -79,32 +83,48 @@ pub struct RunOptions {
     pub hangup_reloads: bool,
 }
 
+/// What every kind of process has around it.
+pub(crate) struct Around {
+    pub(crate) signals: Signals,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) notify: Notify,
+    pub(crate) heart: Heart,
+    /// Lines of its own log that are to become records.
+    pub(crate) kept: Option<Kept>,
+}
+
 /// Runs a process to its end.
 pub fn run(options: RunOptions) -> Result<(), RunError> {
     // A forwarder stands in pipes: it speaks when something is wrong.
-    crate::logging::start(if options.config.roles.is_node() { "info" } else { "warn" });
+    let usual_level = if options.config.roles.is_node() { "info" } else { "warn" };
+    let kept = crate::logging::start(&options.config.log, usual_level);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Start)?;
-    let result = runtime.block_on(start(options));
+    let result = runtime.block_on(start(options, kept));
     // Blocking threads that read standard input cannot be interrupted and must not keep the process.
     runtime.shutdown_background();
     result
 }
 
-async fn start(options: RunOptions) -> Result<(), RunError> {
+async fn start(options: RunOptions, kept: Option<Kept>) -> Result<(), RunError> {
     let signals = Signals::take().map_err(RunError::Start)?;
     let metrics = Arc::new(Metrics::new(options.version));
+    let notify = Notify::from_env();
+    notify.status("opening the data directory");
+    let heart = Heart::start(metrics.clone(), notify.clone()).map_err(RunError::Start)?;
+    let around = Around { signals, metrics, notify, heart, kept };
     if options.config.roles.is_node() {
-        node(options, signals, metrics).await
+        node(options, around).await
     } else if forward_lines::applies(&options.config.forward_to) {
-        forward_lines::run(options, signals, metrics).await
+        forward_lines::run(options, around).await
     } else {
-        forwarder::run(options, signals, metrics).await
+        forwarder::run(options, around).await
     }
 }
 
 /// A node: it keeps a data directory and has an API.
-async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) -> Result<(), RunError> {
+async fn node(options: RunOptions, around: Around) -> Result<(), RunError> {
+    let Around { mut signals, metrics, notify, heart, kept } = around;
     let config = &options.config;
     let data_dir = DataDir::open(&config.data_dir, fastrand::u64(..))?;
     recovered::tell_moved(data_dir.quarantined(), &metrics);
@@ -197,7 +217,8 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     };
     let (stopping, stopping_seen) = watch::channel(false);
     let sources = Sources::new(config, plugins, metrics.clone());
-    let reloader = Reloader::new(&options, sources.clone(), Some(filters.clone()), metrics.clone(), &stop)?;
+    let of = (sources.clone(), Some(filters.clone()));
+    let reloader = Reloader::new(&options, of, metrics.clone(), notify.clone(), &stop)?;
     let gossip = match &config.cluster.gossip {
         None => None,
         Some(of) => Some(
@@ -239,6 +260,16 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
             metrics.clone(),
         ),
         tails: Merged::new(tails, peers.clone(), data_dir.node()),
+        snapshotting: Snapshotting {
+            holder: holder.clone(),
+            data_dir: DataDirPaths {
+                data_dir: data_dir.path().to_owned(),
+                snapshots: data_dir.snapshots_dir(),
+            },
+            version: options.version,
+            handover: handover.clone(),
+            turn: Arc::default(),
+        },
         catalog: Catalog { holder: holder.clone(), peers: peers.clone() },
         holder,
         serving,
@@ -268,6 +299,10 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         stop.clone(),
     ));
     let mut cursors = std::collections::BTreeMap::new();
+    if let Some((kept, ingest)) = kept.zip(ingest.clone()) {
+        metrics.process.keeps_log(kept.dropped());
+        tasks.spawn(keep(kept, data_dir.node(), ingest, stop.clone()));
+    }
     if let Some(role) = ingest_role {
         cursors = role.cursors.clone();
         tasks.spawn(upkeep::watch_poison(role.poison.clone(), failed.clone(), stop.clone()));
@@ -345,42 +380,49 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         lines.spawn(port.serve(ingest.clone(), stream.clone(), metrics.clone(), taking.clone()));
     }
     let roles: Vec<&str> = config.roles.names().collect();
-    tracing::info!(version = options.version, roles = roles.join(","), "ready");
+    let roles = roles.join(",");
+    tracing::info!(version = options.version, roles, "ready");
+    notify.ready(&format!("{roles} at http://{address}"));
 
-    let failure = tokio::select! {
-        name = signals.next() => {
-            tracing::info!(signal = name, "stopping: send it again to leave at once");
-            None
+    let ended = tokio::select! {
+        name = signals.next() => Ok(name),
+        reason = has_failed.wait_for(Option::is_some) => {
+            Err(reason.ok().and_then(|reason| reason.clone()).unwrap_or_default())
         }
-        reason = has_failed.wait_for(Option::is_some) => reason.ok().and_then(|reason| reason.clone()),
-        reason = journal_failed(forward.as_ref()) => Some(reason),
+        reason = journal_failed(forward.as_ref()) => Err(reason),
     };
-    if let Some(reason) = failure {
-        // Nothing is acknowledged any more, so there is nothing to drain.
-        return Err(RunError::LogFailed(reason));
-    }
+    // Nothing is acknowledged any more after a failure, so there is nothing to drain.
+    let ending = Ending::begin(&heart, &notify, ended.map_err(RunError::LogFailed)?);
     let drained = CancellationToken::new();
     leave_on_second(signals, drained.clone());
     let _ = stopping.send(true);
     stop.cancel();
-    within_drain(sources.ended(), "a source").await;
-    finish(lines, "a connection that sends lines").await;
+    ending.within(sources.ended(), "a source").await;
+    ending.finish(lines, "a connection that sends lines").await;
     if let Some(forward) = forward {
-        forward.close(DRAIN).await;
+        forward.close(ending.left()).await;
     }
-    if let Ok(Ok(Drained { cut: connections @ 1.. })) = tokio::time::timeout(DRAIN, serving).await {
+    if let Ok(Ok(Drained { cut: connections @ 1.. })) = tokio::time::timeout(ending.left(), serving).await {
         tracing::warn!(connections, "requests were cut: they had not ended in time");
     }
-    finish(tasks, "a role").await;
-    let closed = tokio::task::spawn_blocking(move || ingest.iter().for_each(|ingest| ingest.close())).await;
+    ending.finish(tasks, "a role").await;
+    let closing = tokio::task::spawn_blocking(move || ingest.iter().for_each(|ingest| ingest.close()));
+    let closed = ending.last(closing).await;
     leaving.cancel();
     if let (Some(gossip), Some(task)) = (gossip, gossiping) {
-        let _ = task.await;
-        gossip.leave(held.is_empty()).await;
+        let leave = async {
+            let _ = task.await;
+            gossip.leave(held.is_empty()).await;
+        };
+        if ending.last(leave).await.is_none() {
+            tracing::warn!("the other nodes could not be told in time; they will miss this one");
+        }
     }
     drained.cancel();
-    if closed.is_err() {
-        return Err(RunError::LogFailed("closing it ended in a panic".into()));
+    match closed {
+        Some(Ok(())) => {}
+        Some(Err(_)) => return Err(RunError::LogFailed("closing it ended in a panic".into())),
+        None => return Err(RunError::LogFailed("the disk did not finish the last commit in time".into())),
     }
     tracing::info!("stopped");
     Ok(())
@@ -394,40 +436,6 @@ fn cluster_key(config: &Config) -> Result<Option<ClusterKey>, RunError> {
     ClusterKey::parse(&text).map(Some).map_err(|error| unusable(error.to_string()))
 }
 
-/// Opens the store, and has everything that it holds announced.
-fn open_store(
-    config: &Config,
-    data_dir: &DataDir,
-    announced: &Arc<Announced>,
-    poison: Poison,
-    metrics: &Metrics,
-) -> Result<Store, RunError> {
-    let options = StoreOptions {
-        full_at_percent: u64::from(config.storage.full_at_percent),
-        resume_at_percent: u64::from(config.storage.resume_at_percent),
-        target_bytes: config.storage.segment_bytes,
-        ..StoreOptions::default()
-    };
-    let (store, recovery) = Store::open_with(data_dir.disk(), data_dir.path(), options, poison)?;
-    for moved in &recovery.quarantined {
-        metrics.quarantined.inc();
-        tracing::warn!("quarantined: {moved}");
-    }
-    for (class, below_ms) in store.watermarks() {
-        announced.store.with(|holdings| drop(holdings.expire(&class, below_ms)));
-    }
-    let feed = Arc::clone(announced);
-    store.watch(move |change| feed.store.follow(change));
-    announced.store.with(|holdings| holdings.found(clock::now_ms()));
-    tracing::info!(bytes = store.bytes(), units = store.units().len(), "store opened");
-    Ok(store)
-}
-
-/// How often it is looked which units have become quiet.
-fn quiet_look(cluster: &Cluster) -> Duration {
-    Duration::from_millis((cluster.quiet_after_ms / 4).clamp(1, HOLDINGS_LOOK_MS_MAX))
-}
-
 fn retention_ms(config: &Config) -> u64 {
     config.retention.age_ms.unwrap_or(u64::MAX)
 }
@@ -436,18 +444,6 @@ async fn journal_failed(forward: Option<&Forward>) -> String {
     match forward {
         Some(forward) => forward.failed().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Waits for the last words of all tasks, not for ever.
-async fn finish(mut tasks: JoinSet<()>, whose: &str) {
-    within_drain(async { while tasks.join_next().await.is_some() {} }, whose).await;
-}
-
-/// Waits for the last words of sources and senders, not for ever.
-pub(crate) async fn within_drain(ended: impl Future<Output = ()>, whose: &str) {
-    if tokio::time::timeout(DRAIN, ended).await.is_err() {
-        tracing::warn!("{whose} did not stop in time; what it had handed on is kept");
     }
 }
 

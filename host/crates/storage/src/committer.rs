@@ -6,6 +6,7 @@
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use weir_record::RecordId;
 use weir_record::limits::{COMMIT_QUEUE_BYTES_MAX, COMMIT_QUEUE_ENTRIES_MAX};
@@ -110,6 +111,8 @@ pub struct CommitterMetrics {
     pub queue_entries: u64,
     /// Bytes that wait.
     pub queue_bytes: u64,
+    /// How long the oldest of them has waited.
+    pub queue_age: Duration,
 }
 
 /// Handle of the thread. Dropping it stops the thread as [`Committer::stop`] does.

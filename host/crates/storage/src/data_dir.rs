@@ -14,6 +14,7 @@
 //!              what a query node knows of the others; `docs/FORMATS.md` has its bytes
 //! known-members
 //!              who belongs to the cluster, as gossip had it; `docs/FORMATS.md` has its bytes
+//! snapshots/   snapshots that were made of it while it ran; `docs/OPERATIONS.md` has what to do with them
 //! ```
 
 use std::fs::{File, OpenOptions};
@@ -32,8 +33,11 @@ use crate::quarantine::{QUARANTINE_DIR, Quarantined, move_aside};
 const LOCK: &str = "LOCK";
 const NODE_ID: &str = "node-id";
 const NODE_ID_NEW: &str = "node-id.new";
+/// There while a snapshot is restored into the directory.
+pub(crate) const RESTORING: &str = "restoring";
 const PROBE: &str = ".write-probe";
 const PLUGINS_DIR: &str = "plugins";
+const SNAPSHOTS_DIR: &str = "snapshots";
 
 /// A data directory in use by this process. Dropping it releases the lock.
 #[derive(Debug)]
@@ -58,6 +62,11 @@ pub enum DataDirError {
         /// The process, as far as the lock file tells.
         owner: String,
     },
+    /// A snapshot was being restored into it, and that was not finished.
+    #[error(
+        "data directory {} is half restored from a snapshot; remove it and restore again", .0.display()
+    )]
+    HalfRestored(PathBuf),
     /// It cannot be made, read or written.
     #[error("data directory {} {what}: {source}; {hint}", path.display())]
     Unusable {
@@ -84,6 +93,9 @@ impl DataDir {
             }
         };
         std::fs::create_dir_all(path).map_err(unusable("cannot be made"))?;
+        if path.join(RESTORING).exists() {
+            return Err(DataDirError::HalfRestored(path.to_owned()));
+        }
         let lock = lock(path, unusable("cannot be locked"))?;
         prepare(path).map_err(unusable("cannot be written"))?;
         let mut quarantined = Vec::new();
@@ -105,6 +117,11 @@ impl DataDir {
     /// The disk it is on.
     pub fn disk(&self) -> Arc<dyn Disk> {
         Arc::new(RealDisk)
+    }
+
+    /// Where snapshots of it are made.
+    pub fn snapshots_dir(&self) -> PathBuf {
+        self.path.join(SNAPSHOTS_DIR)
     }
 
     /// Where compiled plugins are kept.

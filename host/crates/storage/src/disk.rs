@@ -44,6 +44,12 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// Renames, replacing what has the new name. Atomic; durable once either directory is synced.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file a second name, which must be free. Lost in a power cut until its directory is synced. File systems
+    /// without links, and simulated ones, refuse.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let _ = (from, to);
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Removes a file. Open handles go on reading it.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.

@@ -34,7 +34,7 @@ mod footer;
 pub mod frame;
 mod header;
 mod index;
-mod name;
+pub(crate) mod name;
 pub mod reader;
 mod recovery;
 mod release;

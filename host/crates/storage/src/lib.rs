@@ -7,6 +7,7 @@
 //! - [`seal`], [`sealer`]: complete pieces become origins, in the final format.
 //! - [`backlog`]: the origins that wait for stores; [`ingest_snapshot`]: log and backlog together.
 //! - [`store`]: the segments that a store node keeps.
+//! - [`backup`]: snapshots of a data directory, and a data directory from a snapshot.
 //!
 //! Invariants: no socket and no async runtime in here; only `disk/real.rs` calls fsync and rename;
 //! nothing read from a file can cause a panic; what was acknowledged is found after a power cut.
@@ -14,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backlog;
+pub mod backup;
 pub mod committer;
 pub mod data_dir;
 pub mod disk;

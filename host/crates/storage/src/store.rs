@@ -64,6 +64,7 @@ pub use incoming::{Accepted, Expected, Incoming, Offer};
 pub use plan::{PlanRules, SegmentSize, plan_compaction, plan_settling};
 pub use recovery::{DamagedSegment, StoreRecovery};
 pub use segment::{Served, StoreSnapshot, StoredSegment};
+pub(crate) use verify::prove;
 
 /// The folder in the data directory.
 pub const STORE_DIR: &str = "store";

@@ -92,6 +92,7 @@ fn waiting(old: &Config, new: &Config) -> Vec<&'static str> {
         retention,
         query,
         policy: _,
+        log,
         sources: _,
         plugins: _,
     } = old;
@@ -110,6 +111,7 @@ fn waiting(old: &Config, new: &Config) -> Vec<&'static str> {
         ("storage", *storage != new.storage),
         ("retention", *retention != new.retention),
         ("query", *query != new.query),
+        ("log", *log != new.log),
     ];
     differs.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
 }
@@ -137,6 +139,7 @@ mod tests {
         let file = ConfigFile { name: "weir.toml", dir: "/w".as_ref(), bytes: text.as_bytes() };
         let input = Input {
             file: Some(file),
+            parts: &[],
             overlays: &[],
             env: &|_| None,
             working_dir: "/w".as_ref(),

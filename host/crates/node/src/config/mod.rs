@@ -14,7 +14,9 @@ mod cluster;
 mod gossip;
 mod json_schema;
 mod kind;
+mod log;
 mod overlay;
+mod parts;
 mod place;
 mod read;
 mod resolve;
@@ -31,6 +33,7 @@ use std::path::Path;
 
 pub(crate) use changes::{changes, in_force};
 pub use json_schema::json_schema;
+pub use log::{LogConfig, LogFormat};
 pub use overlay::Overlay;
 pub use place::{Gravity, Place, Problem};
 pub use resolved::{
@@ -39,6 +42,7 @@ pub use resolved::{
     StorageConfig,
 };
 pub use weir_plugin_runtime::OnTrap;
+pub use weir_record::limits::CONFIG_PARTS_MAX;
 
 use crate::config::kind::Bases;
 use crate::config::place::Problems;
@@ -59,6 +63,9 @@ pub struct ConfigFile<'a> {
 pub struct Input<'a> {
     /// The file. `None`: defaults alone.
     pub file: Option<ConfigFile<'a>>,
+    /// Further files, laid over the file in this order. Relative paths are taken from the directory of the file, or, where
+    /// there is none, from that of the first of them.
+    pub parts: &'a [ConfigFile<'a>],
     /// What flags say, in their order; they win over the file.
     pub overlays: &'a [Overlay],
     /// Looks up an environment variable.
@@ -84,17 +91,19 @@ pub struct Loaded {
 /// Reads, checks and resolves. Does not affect anything.
 pub fn load(input: &Input<'_>) -> Loaded {
     let mut problems = Problems::default();
-    let root = match &input.file {
-        Some(file) => read::read_file(file.name, file.bytes, input.env, &mut problems),
-        None => Some(Node::new(Place::Default, Value::Table(Vec::new()))),
-    };
-    let Some(mut root) = root else {
+    let mut read = |file: &ConfigFile<'_>| read::read_file(file.name, file.bytes, input.env, &mut problems);
+    let nothing = || Some(Node::new(Place::Default, Value::Table(Vec::new())));
+    let root = input.file.as_ref().map_or_else(nothing, &mut read);
+    // All are read, so that all mistakes are told.
+    let parts: Vec<Option<Node>> = input.parts.iter().map(read).collect();
+    let whole = root.zip(parts.into_iter().collect::<Option<Vec<Node>>>());
+    let Some(mut root) = whole.map(|(root, parts)| parts.into_iter().fold(root, parts::lay_over)) else {
         return Loaded { config: None, problems: problems.into_sorted(), shown: String::new() };
     };
     for overlay in input.overlays {
         overlay.apply(&mut root, input.env, &mut problems);
     }
-    let file_dir = input.file.map_or(input.working_dir, |file| file.dir);
+    let file_dir = input.file.or(input.parts.first().copied()).map_or(input.working_dir, |file| file.dir);
     let bases = Bases { file_dir, working_dir: input.working_dir };
     let settings = check::check(root, bases, &mut problems);
     let config = resolve::resolve(&settings, input.embedded, &mut problems);

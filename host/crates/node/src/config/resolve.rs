@@ -14,6 +14,7 @@ use crate::config::check::{Checked, Named, Table};
 use crate::config::cluster;
 use crate::config::gossip;
 use crate::config::kind::Simple;
+use crate::config::log;
 use crate::config::place::{Gravity, Place, Problems, did_you_mean, join_path};
 use crate::config::resolved::{
     Config, Durability, FilesGrant, Grants, Listen, OnFull, PluginConfig, PolicyConfig, QueryConfig, Roles,
@@ -36,6 +37,7 @@ pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Proble
         gossip::fits_api(item, gossip, listen, problems);
     }
     let forward_to = forward_to(settings, roles, problems);
+    let log = log::log(settings, roles, problems);
     let plugins: Vec<Option<PluginConfig>> = sorted(settings.names("plugins")).map(plugin).collect();
     let known: Vec<&str> = settings
         .names("plugins")
@@ -63,6 +65,7 @@ pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Proble
         retention: retention?,
         query: query(settings.table("query")?)?,
         policy: policy(settings.table("policy")?)?,
+        log: log?,
         sources: sources.into_iter().collect::<Option<_>>()?,
         plugins: plugins.into_iter().collect::<Option<_>>()?,
     })

@@ -12,6 +12,8 @@ use weir_plugin_runtime::OnTrap;
 use weir_plugin_runtime::PublicKey;
 use weir_record::Stream;
 
+use crate::config::log::LogConfig;
+
 /// What one node does. Made by [`load`](crate::config::load) alone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -40,6 +42,8 @@ pub struct Config {
     pub query: QueryConfig,
     /// What others may have it run.
     pub policy: PolicyConfig,
+    /// What it says of itself.
+    pub log: LogConfig,
     /// Sources by name, sorted.
     pub sources: Vec<SourceConfig>,
     /// Plugins that are not embedded (or stand in for an embedded one), by name, sorted.

@@ -2,6 +2,7 @@
 //! are made from this one list.
 
 mod amqp;
+mod log;
 
 use weir_record::limits::{
     FORWARD_SPOOL_BYTES_MIN, HOLDINGS_QUIET_MS_MAX, HOLDINGS_QUIET_MS_MIN, PIECE_BYTES_MAX, PIECE_BYTES_MIN,
@@ -390,14 +391,19 @@ const MOST: &[Key] = &[
 ];
 
 /// All settings, parents before children.
-pub static KEYS: &[Key] = &joined::<{ MOST.len() + amqp::KEYS.len() }>(MOST, amqp::KEYS);
+pub static KEYS: &[Key] =
+    &joined::<{ MOST.len() + amqp::KEYS.len() + log::KEYS.len() }>(&[MOST, amqp::KEYS, log::KEYS]);
 
-const fn joined<const N: usize>(first: &[Key], then: &[Key]) -> [Key; N] {
-    let mut all = [first[0]; N];
-    let mut at = 0;
-    while at < N {
-        all[at] = if at < first.len() { first[at] } else { then[at - first.len()] };
-        at += 1;
+const fn joined<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
+    let mut all = [lists[0][0]; N];
+    let (mut at, mut list) = (0, 0);
+    while list < lists.len() {
+        let mut key = 0;
+        while key < lists[list].len() {
+            all[at] = lists[list][key];
+            (at, key) = (at + 1, key + 1);
+        }
+        list += 1;
     }
     all
 }

@@ -2,8 +2,10 @@
 
 mod amqp;
 mod bad;
+mod document;
 mod flags;
 mod good;
+mod parts;
 mod shown;
 
 use std::path::Path;
@@ -22,6 +24,7 @@ fn env(name: &str) -> Option<String> {
 fn load_with(text: &[u8], overlays: &[Overlay]) -> Loaded {
     load(&Input {
         file: Some(ConfigFile { name: "weir.toml", dir: Path::new("/etc/weir"), bytes: text }),
+        parts: &[],
         overlays,
         env: &env,
         working_dir: Path::new("/home/op"),

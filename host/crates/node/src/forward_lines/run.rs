@@ -7,20 +7,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::forward::backend;
 use crate::forward_lines::LineSink;
-use crate::metrics::Metrics;
 use crate::plugins::Plugins;
 use crate::reload::Reloader;
-use crate::run::{RunError, RunOptions, plugin_runtime, within_drain};
-use crate::shutdown::{Signals, leave_on_second};
+use crate::run::{Around, Ending, RunError, RunOptions, plugin_runtime};
+use crate::shutdown::leave_on_second;
 use crate::sources::Sources;
 use crate::sources::sink::Sink;
 
 /// Ships what the sources bring until they have no more, or a signal comes.
-pub(crate) async fn run(
-    options: RunOptions,
-    mut signals: Signals,
-    metrics: Arc<Metrics>,
-) -> Result<(), RunError> {
+pub(crate) async fn run(options: RunOptions, around: Around) -> Result<(), RunError> {
+    let Around { mut signals, metrics, notify, heart, kept: _ } = around;
     let config = &options.config;
     let plugins = Plugins::new(config, &options.embedded, plugin_runtime(None)?);
     let sources = Sources::new(config, plugins, metrics.clone());
@@ -28,17 +24,18 @@ pub(crate) async fn run(
     let lines = Arc::new(LineSink::new(&config.forward_to, stop.clone()));
     let sink: Arc<dyn Sink> = lines.clone();
     let server = backend::bind(config)?;
-    let reloader = Reloader::new(&options, sources.clone(), None, metrics.clone(), &stop)?;
+    let reloader = Reloader::new(&options, (sources.clone(), None), metrics.clone(), notify.clone(), &stop)?;
     sources.start(sink, BTreeMap::new(), &stop);
     backend::serve(server, &sources, &reloader, &metrics, &stop);
+    notify.ready("forwarding lines");
     let drained = CancellationToken::new();
     tokio::select! {
         () = sources.ended() => {}
         name = signals.next() => {
-            tracing::info!(signal = name, "stopping: send it again to leave at once");
+            let ending = Ending::begin(&heart, &notify, name);
             leave_on_second(signals, drained.clone());
             stop.cancel();
-            within_drain(sources.ended(), "a source").await;
+            ending.within(sources.ended(), "a source").await;
         }
     }
     let ended = lines.finish().await;

@@ -1,25 +1,22 @@
 //! The process that ships records: sources in front, other nodes behind.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use weir_record::limits::STOP_DRAIN_MS_MAX;
 use weir_storage::DataDir;
 
 use crate::forward::{self, Forward};
-use crate::metrics::Metrics;
 use crate::plugins::Plugins;
 use crate::recovered;
 use crate::reload::Reloader;
-use crate::run::{DRAIN, RunError, RunOptions, plugin_runtime, within_drain};
-use crate::shutdown::{Signals, leave_on_second};
+use crate::run::{Around, Ending, RunError, RunOptions, plugin_runtime};
+use crate::shutdown::leave_on_second;
 use crate::sources::Sources;
 
 /// A process that only ships what its sources bring.
-pub(super) async fn run(
-    options: RunOptions,
-    mut signals: Signals,
-    metrics: Arc<Metrics>,
-) -> Result<(), RunError> {
+pub(super) async fn run(options: RunOptions, around: Around) -> Result<(), RunError> {
+    let Around { mut signals, metrics, notify, heart, kept: _ } = around;
     let config = &options.config;
     // Without a spool a forwarder leaves no trace on the disk.
     let data_dir =
@@ -29,7 +26,7 @@ pub(super) async fn run(
     let plugins = Plugins::new(config, &options.embedded, runtime);
     let sources = Sources::new(config, plugins, metrics.clone());
     let stop = CancellationToken::new();
-    let reloader = Reloader::new(&options, sources.clone(), None, metrics.clone(), &stop)?;
+    let reloader = Reloader::new(&options, (sources.clone(), None), metrics.clone(), notify.clone(), &stop)?;
     let server = forward::backend::bind(config)?;
     let mut forward = Forward::start(config, data_dir.as_ref(), metrics.clone(), &stop).await?;
     let cursors = std::mem::take(&mut forward.cursors);
@@ -39,18 +36,20 @@ pub(super) async fn run(
         sources.ended().await;
         forward.drained().await;
     };
+    notify.ready("forwarding");
     let drained = CancellationToken::new();
-    tokio::select! {
-        () = finished => {}
+    let left = tokio::select! {
+        () = finished => Duration::from_millis(STOP_DRAIN_MS_MAX),
         reason = forward.failed() => return Err(RunError::LogFailed(reason)),
         name = signals.next() => {
-            tracing::info!(signal = name, "stopping: send it again to leave at once");
+            let ending = Ending::begin(&heart, &notify, name);
             leave_on_second(signals, drained.clone());
             stop.cancel();
-            within_drain(sources.ended(), "a source").await;
+            ending.within(sources.ended(), "a source").await;
+            ending.left()
         }
-    }
-    forward.close(DRAIN).await;
+    };
+    forward.close(left).await;
     drained.cancel();
     match sources.failures().first() {
         Some((name, error)) => Err(RunError::Sources(format!("source {name}: {error}"))),

@@ -90,3 +90,7 @@ const _: () = assert!(GOSSIP_URL_BYTES_MAX + GOSSIP_ZONE_BYTES_MAX + 80 <= GOSSI
 const _: () = assert!(
     KNOWN_NODES_MAX * (GOSSIP_RECORD_BYTES_MAX + 64) + GOSSIP_GONE_MAX * 32 + 64 <= GOSSIP_MEMORY_BYTES_MAX
 );
+// What drains leaves time for the log to be closed, and requests end before they are cut off.
+const _: () = assert!(HTTP_DRAIN_MS_MAX < STOP_DRAIN_MS_MAX && STOP_DRAIN_MS_MAX + 1_000 < STOP_MS_MAX);
+// One late beat is no stall.
+const _: () = assert!(HEART_LOOK_MS * HEART_LOOKS_MAX as u64 >= 4 * HEART_BEAT_MS);

@@ -1,6 +1,7 @@
 //! What waits for the committing thread, bounded.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use weir_record::RecordId;
 
@@ -32,6 +33,8 @@ pub(super) struct Queue {
 struct State {
     jobs: Vec<Job>,
     bytes: usize,
+    /// When the first of them came, and the first of those that were taken.
+    since: (Option<Instant>, Option<Instant>),
     control: Vec<Work>,
     /// Entries and bytes that were taken and are not yet answered.
     taken: (usize, usize),
@@ -68,6 +71,7 @@ impl Queue {
             return Err(job.entry);
         }
         state.bytes += bytes;
+        state.since.0.get_or_insert_with(Instant::now);
         state.jobs.push(job);
         drop(state);
         self.filled.notify_one();
@@ -90,6 +94,7 @@ impl Queue {
             if !state.jobs.is_empty() || !state.control.is_empty() {
                 let jobs = std::mem::take(&mut state.jobs);
                 state.taken = (jobs.len(), std::mem::take(&mut state.bytes));
+                state.since.1 = state.since.0.take();
                 return Some(Taken { control: std::mem::take(&mut state.control), jobs });
             }
             if state.closed {
@@ -103,6 +108,7 @@ impl Queue {
     pub(super) fn taken(&self, sums: &CommitterMetrics) -> bool {
         let mut state = self.lock();
         state.taken = (0, 0);
+        state.since.1 = None;
         let total = &mut state.sums;
         total.commits += sums.commits;
         total.entries += sums.entries;
@@ -125,6 +131,7 @@ impl Queue {
         CommitterMetrics {
             queue_entries: (state.jobs.len() + state.taken.0) as u64,
             queue_bytes: (state.bytes + state.taken.1) as u64,
+            queue_age: state.since.1.or(state.since.0).map_or(Duration::ZERO, |since| since.elapsed()),
             ..state.sums
         }
     }

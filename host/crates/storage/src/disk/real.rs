@@ -46,6 +46,10 @@ impl Disk for RealDisk {
         fs::rename(from, to)
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
     }
@@ -120,6 +124,9 @@ mod tests {
         file.write_at(b"hello", 2).unwrap();
         file.sync_data().unwrap();
         file.set_len(6).unwrap();
+        disk.link(&at("a"), &at("c")).unwrap();
+        assert_eq!(disk.link(&at("a"), &at("c")).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        disk.remove(&at("c")).unwrap();
         disk.rename(&at("a"), &at("b")).unwrap();
         disk.sync_dir(dir.path()).unwrap();
         assert_eq!(disk.list(dir.path()).unwrap(), ["b", "d"]);

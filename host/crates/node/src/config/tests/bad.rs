@@ -2,8 +2,7 @@
 
 use super::*;
 
-const TABLES: &str =
-    "node, listen, forward, tls, auth, cluster, oklog, retention, storage, query, policy, sources, plugins";
+const TABLES: &str = "node, listen, forward, tls, auth, cluster, oklog, retention, storage, query, policy, sources, plugins, log";
 
 #[test]
 fn unknown_keys_are_all_listed_with_what_was_probably_meant() {

@@ -23,6 +23,7 @@ fn the_configuration_of_the_contract_has_no_error() {
 fn an_empty_file_and_no_file_are_the_documented_defaults() {
     let no_file = Input {
         file: None,
+        parts: &[],
         overlays: &[],
         env: &env,
         working_dir: Path::new("/home/op"),

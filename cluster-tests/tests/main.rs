@@ -35,4 +35,5 @@ mod storms;
 mod tail;
 mod tcp_lines;
 mod tidy;
+mod tls;
 mod var_log;

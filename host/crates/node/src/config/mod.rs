@@ -23,6 +23,7 @@ pub mod schema;
 mod show;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tree;
 mod units;
 mod vars;
@@ -38,6 +39,7 @@ pub use resolved::{
     PluginConfig, PolicyConfig, QueryConfig, Retention, RetentionRule, Roles, Secret, SourceConfig, Spool,
     StorageConfig,
 };
+pub use tls::{Tls, TlsFile};
 
 use crate::config::kind::Bases;
 use crate::config::place::Problems;

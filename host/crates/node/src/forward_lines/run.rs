@@ -14,6 +14,7 @@ use crate::run::{RunError, RunOptions, plugin_runtime, within_drain};
 use crate::shutdown::{Signals, leave_on_second};
 use crate::sources::Sources;
 use crate::sources::sink::Sink;
+use crate::tls::Tls;
 
 /// Ships what the sources bring until they have no more, or a signal comes.
 pub(crate) async fn run(
@@ -27,8 +28,10 @@ pub(crate) async fn run(
     let stop = CancellationToken::new();
     let lines = Arc::new(LineSink::new(&config.forward_to, stop.clone()));
     let sink: Arc<dyn Sink> = lines.clone();
-    let server = backend::bind(config)?;
-    let reloader = Reloader::new(&options, sources.clone(), None, metrics.clone(), &stop)?;
+    let tls = Tls::open(&config.tls, &metrics)?;
+    let server = backend::bind(config, &tls)?;
+    let reloader = Reloader::new(&options, sources.clone(), None, tls.clone(), metrics.clone(), &stop)?;
+    tokio::spawn(tls.watch(stop.clone()));
     sources.start(sink, BTreeMap::new(), &stop);
     backend::serve(server, &sources, &reloader, &metrics, &stop);
     let drained = CancellationToken::new();

@@ -13,6 +13,7 @@ use crate::reload::Reloader;
 use crate::run::{DRAIN, RunError, RunOptions, plugin_runtime, within_drain};
 use crate::shutdown::{Signals, leave_on_second};
 use crate::sources::Sources;
+use crate::tls::Tls;
 
 /// A process that only ships what its sources bring.
 pub(super) async fn run(
@@ -29,9 +30,12 @@ pub(super) async fn run(
     let plugins = Plugins::new(config, &options.embedded, runtime);
     let sources = Sources::new(config, plugins, metrics.clone());
     let stop = CancellationToken::new();
-    let reloader = Reloader::new(&options, sources.clone(), None, metrics.clone(), &stop)?;
-    let server = forward::backend::bind(config)?;
-    let mut forward = Forward::start(config, data_dir.as_ref(), metrics.clone(), &stop).await?;
+    let tls = Tls::open(&config.tls, &metrics)?;
+    let reloader = Reloader::new(&options, sources.clone(), None, tls.clone(), metrics.clone(), &stop)?;
+    let server = forward::backend::bind(config, &tls)?;
+    tokio::spawn(tls.clone().watch(stop.clone()));
+    let mut forward =
+        Forward::start(config, data_dir.as_ref(), metrics.clone(), &tls.client(), &stop).await?;
     let cursors = std::mem::take(&mut forward.cursors);
     sources.start(forward.sink(), cursors, &stop);
     forward::backend::serve(server, &sources, &reloader, &metrics, &stop);

@@ -98,6 +98,12 @@ fn a_node_with_a_certificate_is_asked_by_curl_and_by_every_command() -> Result<(
     let asked = weir(&["query", "topic:t", "--node", &url]).env("WEIR_CA", &ca).output()?;
     let lines = String::from_utf8(asked.stdout)?;
     ensure!(lines.contains("by curl") && lines.contains("by forward"), "{lines}");
+    let asked = weir(&["streams", "--node", &url]).env("WEIR_CA", "/none.crt").output()?;
+    exited(&asked, 2, "WEIR_CA: cannot read /none.crt: no such file or directory")?;
+    let fast = node.wait_line("(fast, with TLS)")?;
+    let fast = fast.split("tcp://").nth(1).and_then(|rest| rest.split(' ').next()).context("an address")?;
+    let asked = run(&["streams", "--ca", &ca, "--node", &format!("https://{fast}")])?;
+    exited(&asked, 1, "it speaks TLS there, and not HTTP; name the port of the API")?;
     for command in [&["streams"][..], &["histogram"], &["cluster", "status"], &["plugin", "list"]] {
         exited(&run(&[command, &["--node", &url, "--ca", &ca]].concat())?, 0, "")?;
     }

@@ -37,13 +37,19 @@ impl TlsArgs {
         &self,
         mut urls: impl Iterator<Item = &'a String>,
     ) -> Result<ClientTls, Failure> {
-        let ca = named(self.ca.as_ref(), "--ca", "WEIR_CA").map(|named| named.path);
-        let pair = self.pair()?.map(|(cert, key)| (cert.path, key.path));
-        let pair = pair.as_ref().map(|(cert, key)| (cert.as_path(), key.as_path()));
+        let ca = named(self.ca.as_ref(), "--ca", "WEIR_CA");
+        let pair = self.pair()?;
+        let by: Vec<(&str, &str)> = [("--ca", ca.as_ref())]
+            .into_iter()
+            .chain(pair.iter().flat_map(|(cert, key)| [("--cert", Some(cert)), ("--key", Some(key))]))
+            .filter_map(|(flag, named)| Some((flag, named?.by)))
+            .collect();
+        let ca = ca.as_ref().map(|named| named.path.as_path());
+        let pair = pair.as_ref().map(|(cert, key)| (cert.path.as_path(), key.path.as_path()));
         if urls.any(|url| url.to_ascii_lowercase().starts_with("https://")) {
-            check_files(ca.as_deref(), pair).map_err(Failure::usage)?;
+            check_files(ca, pair).map_err(|why| Failure::usage(told_by(&why, &by)))?;
         }
-        Ok(client_tls(ca.as_deref(), pair))
+        Ok(client_tls(ca, pair))
     }
 
     /// For a command that has a configuration.
@@ -69,6 +75,13 @@ impl TlsArgs {
             (None, Some(_)) => Err(Failure::usage("WEIR_KEY is set without WEIR_CERT; set both")),
         }
     }
+}
+
+/// An error that names a flag, by the word that was meant.
+fn told_by(why: &str, by: &[(&str, &str)]) -> String {
+    let named =
+        by.iter().find_map(|(flag, by)| Some(format!("{by}:{}", why.strip_prefix(flag)?.strip_prefix(':')?)));
+    named.unwrap_or_else(|| why.to_owned())
 }
 
 fn named(flag: Option<&PathBuf>, by_flag: &'static str, variable: &'static str) -> Option<Named> {

@@ -71,10 +71,12 @@ fn refused(alert: AlertDescription) -> String {
             "it refuses the certificate of this side ({alert:?}); give one of its client_ca that is valid and may be used \
              by clients"
         ),
+        AlertDescription::NoApplicationProtocol => {
+            "it speaks TLS there, and not HTTP; name the port of the API".to_owned()
+        }
         AlertDescription::ProtocolVersion
         | AlertDescription::HandshakeFailure
-        | AlertDescription::InsufficientSecurity
-        | AlertDescription::NoApplicationProtocol => {
+        | AlertDescription::InsufficientSecurity => {
             "no version or cipher of TLS in common; 1.2 and 1.3 are spoken here".to_owned()
         }
         other => format!("it gave up the TLS connection ({other:?})"),

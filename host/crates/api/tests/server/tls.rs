@@ -71,7 +71,7 @@ async fn failed(counted: &Counted, want: &[(Failure, usize)]) {
 }
 
 /// A server that shows this, and what has failed there.
-fn serving(options: &ServerTlsOptions, server: ServerOptions) -> (Running, ServerTls, Counted) {
+fn serving(options: &ServerTlsOptions, server: &ServerOptions) -> (Running, ServerTls, Counted) {
     let counted = Counted::default();
     let count = counted.clone();
     let tls = ServerTls::new(options, move |port, failure| {
@@ -79,7 +79,7 @@ fn serving(options: &ServerTlsOptions, server: ServerOptions) -> (Running, Serve
         *count.lock().entry(failure).or_default() += 1;
     })
     .unwrap();
-    let server = ServerOptions { tls: Some(tls.clone()), ..server };
+    let server = ServerOptions { tls: Some(tls.clone()), ..server.clone() };
     (run(server), tls, counted)
 }
 
@@ -95,13 +95,13 @@ fn alone(identity: Identity) -> ServerTlsOptions {
 #[tokio::test]
 async fn who_believes_the_authority_is_answered_and_every_other_side_learns_why_not() {
     let (ours, stranger) = (Authority::new(), Authority::new());
-    let (server, _, counted) = serving(&alone(ours.issue("127.0.0.1", |_| {})), ServerOptions::default());
+    let (server, _, counted) = serving(&alone(ours.issue("127.0.0.1", |_| {})), &ServerOptions::default());
     client("https", &server, ours.believed(None)).ready().await.unwrap();
     assert!(counted.lock().is_empty());
 
-    let elsewhere = serving(&alone(ours.issue("node-7", |_| {})), ServerOptions::default()).0;
+    let elsewhere = serving(&alone(ours.issue("node-7", |_| {})), &ServerOptions::default()).0;
     let over = ours.issue("127.0.0.1", |params| params.not_after = date_time_ymd(2020, 1, 1));
-    let over = serving(&alone(over), ServerOptions::default()).0;
+    let over = serving(&alone(over), &ServerOptions::default()).0;
     let plain = run(ServerOptions::default());
     for (scheme, server, believed, want) in [
         (
@@ -139,7 +139,7 @@ async fn who_asks_what_is_for_nodes_has_shown_a_certificate_and_others_need_none
     for of_all in [false, true] {
         let clients = ClientCertificates { authorities: of_nodes.authorities(), of_all };
         let options = ServerTlsOptions { identity: identity.clone(), clients: Some(clients) };
-        let (server, _, counted) = serving(&options, ServerOptions::default());
+        let (server, _, counted) = serving(&options, &ServerOptions::default());
         let info = async |tls: ClientTls| {
             let url = format!("https://{}", server.address);
             PeerClient::new(&url, None, ClientOptions::of_peers(tls)).unwrap().info().await.unwrap_err()
@@ -168,7 +168,7 @@ async fn who_asks_what_is_for_nodes_has_shown_a_certificate_and_others_need_none
 #[tokio::test]
 async fn handshakes_that_stand_still_hinder_nobody_and_are_not_waited_for() {
     let ours = Authority::new();
-    let (server, _, counted) = serving(&alone(ours.issue("127.0.0.1", |_| {})), hasty());
+    let (server, _, counted) = serving(&alone(ours.issue("127.0.0.1", |_| {})), &hasty());
     let mut silent = Vec::new();
     for number in 0..300 {
         let mut stream = server.connect().await;
@@ -189,7 +189,7 @@ async fn handshakes_that_stand_still_hinder_nobody_and_are_not_waited_for() {
 #[tokio::test]
 async fn rubbish_ends_in_a_word_or_a_close_and_the_next_one_is_answered() {
     let ours = Authority::new();
-    let (server, _, counted) = serving(&alone(ours.issue("127.0.0.1", |_| {})), ServerOptions::default());
+    let (server, _, counted) = serving(&alone(ours.issue("127.0.0.1", |_| {})), &ServerOptions::default());
     let plain = server.exchange(b"GET /-/ready HTTP/1.1\r\nhost: weir\r\n\r\n").await;
     assert_eq!(plain.status, 400);
     assert!(plain.head.contains("content-type: application/json"), "{}", plain.head);
@@ -210,7 +210,7 @@ async fn rubbish_ends_in_a_word_or_a_close_and_the_next_one_is_answered() {
 async fn an_exchanged_certificate_is_seen_by_new_connections_and_open_ones_go_on() {
     let (old, new) = (Authority::new(), Authority::new());
     let options = ServerOptions { head_timeout: Duration::from_mins(1), ..ServerOptions::default() };
-    let (server, tls, _) = serving(&alone(old.issue("127.0.0.1", |_| {})), options);
+    let (server, tls, _) = serving(&alone(old.issue("127.0.0.1", |_| {})), &options);
     // The client keeps its connection, and with it the certificate that it has seen.
     let early = client("https", &server, old.believed(None));
     early.ready().await.unwrap();
@@ -231,7 +231,7 @@ async fn an_exchanged_certificate_is_seen_by_new_connections_and_open_ones_go_on
 async fn a_stopping_server_waits_for_no_handshake() {
     let ours = Authority::new();
     let options = ServerOptions { head_timeout: Duration::from_mins(10), ..ServerOptions::default() };
-    let (server, ..) = serving(&alone(ours.issue("127.0.0.1", |_| {})), options);
+    let (server, ..) = serving(&alone(ours.issue("127.0.0.1", |_| {})), &options);
     let mut half = TcpStream::connect(server.address).await.unwrap();
     half.write_all(b"\x16").await.unwrap();
     client("https", &server, ours.believed(None)).ready().await.unwrap();

@@ -1,5 +1,6 @@
 //! What the tests of whole nodes share: processes, requests, patience.
 
+pub mod certificates;
 pub mod cluster;
 pub mod network;
 pub mod oklog_ingester;

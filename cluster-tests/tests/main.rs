@@ -41,5 +41,6 @@ mod tail;
 mod tcp_lines;
 mod terminal;
 mod tidy;
+mod tls;
 mod upgrades;
 mod var_log;

@@ -50,7 +50,7 @@ const PLUGIN_EDGES: &[&str] = &["weir-plugin-sdk"];
 const FREE: [&str; 2] = ["weir-cluster-tests", "xtask"];
 
 /// Libraries that shape everything they touch, and the crates that may know them.
-const LIBRARIES: [(&str, &[&str]); 13] = [
+const LIBRARIES: [(&str, &[&str]); 15] = [
     ("wasmtime", &["weir-plugin-runtime"]),
     ("lapin", &["weir-amqp"]),
     ("foca", &["weir-membership"]),
@@ -59,6 +59,8 @@ const LIBRARIES: [(&str, &[&str]); 13] = [
     ("hyper", &["weir-api"]),
     ("hyper-util", &["weir-api"]),
     ("http-body-util", &["weir-api"]),
+    ("tokio-rustls", &["weir-api"]),
+    ("rustls-native-certs", &["weir-node"]),
     ("wit-bindgen", &["weir-plugin-sdk"]),
     ("parquet", &["weir-export"]),
     ("clap", &["weir"]),

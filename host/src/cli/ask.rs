@@ -2,8 +2,10 @@
 
 use clap::Args;
 use weir_api::client::{Client, ClientError, ClientOptions};
+use weir_api::tls::ClientTls;
 
 use crate::cli::exit::Failure;
+use crate::cli::tls::TlsArgs;
 
 /// Which node to ask.
 #[derive(Debug, Args)]
@@ -11,12 +13,14 @@ pub(crate) struct NodeArgs {
     /// The node to ask
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7650")]
     node: String,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 impl NodeArgs {
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        Client::new(&self.node, ClientOptions::default())
-            .map_err(|error| Failure::usage(format!("--node: {error}")))
+        let tls = self.tls.client(std::iter::once(&self.node))?;
+        client(&self.node, &tls)
     }
 }
 
@@ -26,17 +30,21 @@ pub(crate) struct NodesArgs {
     /// A node to ask. May be repeated: the next one is asked when one is lost
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7650")]
     node: Vec<String>,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 impl NodesArgs {
     /// At least one.
     pub(crate) fn clients(&self) -> Result<Vec<Client>, Failure> {
-        let client = |node: &String| {
-            Client::new(node, ClientOptions::default())
-                .map_err(|error| Failure::usage(format!("--node: {error}")))
-        };
-        self.node.iter().map(client).collect()
+        let tls = self.tls.client(self.node.iter())?;
+        self.node.iter().map(|node| client(node, &tls)).collect()
     }
+}
+
+fn client(node: &str, tls: &ClientTls) -> Result<Client, Failure> {
+    let options = ClientOptions { tls: tls.clone(), ..ClientOptions::default() };
+    Client::new(node, options).map_err(|error| Failure::usage(format!("--node: {error}")))
 }
 
 /// Runs one conversation with a node to its end, on this thread; one more listens for Ctrl-C.

@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Config, color: Color) -> Result<Exit, Failure> {
     let loaded = load(config.file(), &config.overlays()?)?;
     let name = config.file().map_or_else(|| "the defaults".to_owned(), |file| file.display().to_string());
     let text = if show { loaded.shown.clone() } else { format!("{name}: ok\n") };
-    let verdict = judge(loaded, color);
+    let verdict = judge(loaded, true, color);
     if show || verdict.is_ok() {
         wrote(std::io::stdout().write_all(text.as_bytes()))?;
     }

@@ -11,6 +11,7 @@ use crate::cli::go_flags::line_port;
 use crate::cli::load::sets;
 use crate::cli::run;
 use crate::cli::terminal::Color;
+use crate::cli::tls::TlsArgs;
 use crate::cli::wanted::split_label;
 
 const STDIN_SOURCE: &str = "stdin-source";
@@ -47,6 +48,7 @@ Examples:
   weir forward -prefix=FREEGO_WORK -mq=amqp://user:password@mq/vhost tcp://host:10011
   weir forward --mq amqp://user:password@mq/vhost --queue logs http://a:7650
   weir forward file /var/log/app.log '/var/log/app.log.*' --topic app http://a:7650
+  ./service | weir forward --topic shop --ca ca.crt https://a:7650
   weir forward -c forwarder.toml";
 
 /// Ship records to other nodes, by default the lines of standard input
@@ -90,6 +92,8 @@ pub(crate) struct Forward {
     /// What happens when it is full: `block` reads no more, `drop-oldest` drops and counts
     #[arg(long, value_name = "block|drop-oldest")]
     on_full: Option<String>,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// One setting: of the source (`grants.…`, `config.…`), or of the node. May be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -143,6 +147,7 @@ fn overlays(args: &Forward) -> Result<Vec<Overlay>, Failure> {
         overlays.push(Overlay::exact("weir forward", &["forward", "spool"], json!("off")));
     }
     overlays.extend(given);
+    overlays.extend(args.tls.overlays()?);
     if args.config.is_some() {
         overlays.extend(sets(&args.set)?);
         return Ok(overlays);

@@ -1,10 +1,12 @@
 //! Reading a configuration, and telling what is wrong with it.
 
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use serde_json::json;
 use weir_node::config::{self, CONFIG_PARTS_MAX, ConfigFile, Gravity, Input, Loaded, Overlay, Problem};
+use weir_node::tls::remarks;
 
 use crate::cli::exit::{Failure, warn};
 use crate::cli::terminal::Color;
@@ -166,17 +168,29 @@ fn read(path: &Path) -> Result<(String, Vec<u8>), Failure> {
     Ok((path.display().to_string(), bytes))
 }
 
-/// Tells every problem; those that do not hinder as warnings. A configuration comes back when none hinders.
-pub(crate) fn judge(loaded: Loaded, color: Color) -> Result<config::Config, Failure> {
+/// Tells every problem, those of certificates, too; what does not hinder as warnings. A configuration comes back when
+/// nothing hinders. What is remarkable about certificates a process tells itself when it runs.
+pub(crate) fn judge(loaded: Loaded, tells_remarks: bool, color: Color) -> Result<config::Config, Failure> {
     let (hindering, rest): (Vec<Problem>, Vec<Problem>) =
         loaded.problems.into_iter().partition(|problem| problem.gravity != Gravity::NotYet);
     for problem in &rest {
         warn(color, &problem.to_string());
     }
+    let mut hindering: Vec<String> = hindering.iter().map(ToString::to_string).collect();
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    match loaded.config.as_ref().map(|config| remarks(&config.tls, now_s)) {
+        Some(Ok(remarks)) if tells_remarks => {
+            for remark in remarks {
+                warn(color, &remark.to_string());
+            }
+        }
+        Some(Err(problems)) => hindering.extend(problems),
+        _ => {}
+    }
     for problem in &hindering {
         eprintln!("{problem}");
     }
-    loaded.config.ok_or_else(|| {
+    loaded.config.filter(|_| hindering.is_empty()).ok_or_else(|| {
         let count = match hindering.len() {
             1 => "1 problem".to_owned(),
             count => format!("{count} problems"),

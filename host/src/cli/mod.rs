@@ -19,6 +19,7 @@ mod streams;
 mod tail;
 mod terminal;
 mod testsvc;
+mod tls;
 mod wanted;
 
 use clap::{CommandFactory as _, Parser, Subcommand};

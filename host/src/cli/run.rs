@@ -103,7 +103,7 @@ pub(crate) fn run(args: &Run, color: Color) -> Result<Exit, Failure> {
 
 /// Runs what a file and flags say to its end.
 pub(crate) fn start(file: Option<&Path>, overlays: Vec<Overlay>, color: Color) -> Result<Exit, Failure> {
-    let config = judge(load(file, &overlays)?, color)?;
+    let config = judge(load(file, &overlays)?, false, color)?;
     let path = file.map(Path::to_owned);
     let options = RunOptions {
         config,

@@ -21,7 +21,6 @@ use http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
@@ -31,6 +30,7 @@ use weir_record::{Batch, Stream, limits};
 use crate::backend::Durability;
 use crate::error::{ErrorBody, ErrorEnvelope};
 use crate::params;
+use crate::tls::{ClientTls, Connector};
 use crate::wire::{
     ClusterAnswer, FilterAdded, ForgetAnswer, HistogramBody, IngestAnswer, JobAnswer, PluginInfo,
     PluginsAnswer, SnapshotAnswer, StreamsAnswer, batch,
@@ -45,13 +45,15 @@ pub use query::{QueryBody, QueryEnd, QueryParams};
 pub use tail::{TailBody, TailItem};
 pub use weir_query::{Context, Order};
 
-/// Bounds of a client. The defaults are those of [`weir_record::limits`].
-#[derive(Debug, Clone, Copy)]
+/// Bounds of a client, and whom it believes. The defaults are those of [`weir_record::limits`], and nobody.
+#[derive(Debug, Clone)]
 pub struct ClientOptions {
     /// Time in which the node must be reached.
     pub connect_timeout: Duration,
     /// Longest wait for the next byte of an answer.
     pub idle_timeout: Duration,
+    /// For URLs with `https`.
+    pub tls: ClientTls,
 }
 
 impl Default for ClientOptions {
@@ -59,6 +61,7 @@ impl Default for ClientOptions {
         ClientOptions {
             connect_timeout: Duration::from_millis(limits::HTTP_CLIENT_CONNECT_TIMEOUT_MS),
             idle_timeout: Duration::from_millis(limits::HTTP_CLIENT_IDLE_TIMEOUT_MS),
+            tls: ClientTls::default(),
         }
     }
 }
@@ -99,7 +102,7 @@ pub struct NodeTime {
 #[derive(Debug, Clone)]
 pub struct Client {
     base: Base,
-    http: legacy::Client<HttpConnector, Full<Bytes>>,
+    http: legacy::Client<Connector, Full<Bytes>>,
     options: ClientOptions,
     time: Arc<Mutex<Option<NodeTime>>>,
 }
@@ -107,12 +110,10 @@ pub struct Client {
 type Header = (HeaderName, HeaderValue);
 
 impl Client {
-    /// A client of the node at a URL such as `http://host:7650`. Connects at the first request.
+    /// A client of the node at a URL such as `http://host:7650` or `https://host:7650`. Connects at the first request.
     pub fn new(url: &str, options: ClientOptions) -> Result<Client, ClientError> {
         let base = Base::parse(url)?;
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(options.connect_timeout));
+        let connector = Connector::new(options.tls.clone(), options.connect_timeout);
         let http = legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())

@@ -18,11 +18,13 @@ pub mod oklog;
 mod params;
 mod routes;
 mod server;
+pub mod tls;
 pub mod wire;
 
 pub use auth::{ClusterKey, ClusterKeyError, GossipKey, Signer, Stamp};
 pub use backend::Backend;
 pub use error::{ApiError, ErrorBody, ErrorEnvelope, ErrorKind};
+pub use httpdate::fmt_http_date as http_date;
 pub use routes::routes;
 pub use server::{
     BindError, Connections, Drained, Held, Refusal, Server, ServerOptions, Tally, listen, pause_after,

@@ -1,6 +1,7 @@
 //! The route table, and the way of a request through it. One resource per file.
 
 mod catalog;
+mod certificate;
 mod cluster;
 mod health;
 mod histogram;
@@ -238,7 +239,9 @@ impl Route {
             return failed(self.path, &error, Some(&allowed));
         };
         let body_bytes_max = self.body.bytes_max(&shared);
-        let checked = same_origin(head).and_then(|()| server::check_length(&head.headers, body_bytes_max));
+        let checked = same_origin(head)
+            .and_then(|()| certificate::check(&shared, head))
+            .and_then(|()| server::check_length(&head.headers, body_bytes_max));
         let others = self.is_of_all.then(|| shared.backend.passes_on()).flatten();
         let answered = match (checked, others) {
             (Ok(()), Some(others)) => pass_on::pass_on(&shared, &others, request, body_bytes_max).await,

@@ -7,6 +7,7 @@ mod body;
 mod connections;
 mod counters;
 mod decode;
+mod handshake;
 mod listen;
 mod respond;
 mod stall;
@@ -23,7 +24,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -33,6 +34,7 @@ use weir_record::limits;
 use crate::auth::Nonces;
 use crate::backend::Backend;
 use crate::routes;
+use crate::tls::ServerTls;
 pub use connections::{Connections, Held, Refusal, Tally};
 use counters::Counters;
 pub use listen::{BindError, listen, pause_after};
@@ -40,6 +42,7 @@ use stall::Stall;
 
 use body::Budget;
 pub(crate) use body::{HeldBody, check_length, read as read_body};
+pub(crate) use handshake::ShownCertificate;
 pub(crate) use respond::{BodyError, Response, empty, failed, full, json, secure};
 
 /// Bounds of a server. The defaults are those of [`weir_record::limits`].
@@ -65,6 +68,8 @@ pub struct ServerOptions {
     pub tail_heartbeat: Duration,
     /// Time that open requests have to end at shutdown.
     pub drain_max: Duration,
+    /// What is shown to clients. `None`: plain HTTP is spoken.
+    pub tls: Option<ServerTls>,
 }
 
 impl Default for ServerOptions {
@@ -80,6 +85,7 @@ impl Default for ServerOptions {
             write_stall_max: Duration::from_millis(limits::HTTP_WRITE_STALL_MS_MAX),
             tail_heartbeat: Duration::from_millis(limits::TAIL_HEARTBEAT_MS),
             drain_max: Duration::from_millis(limits::HTTP_DRAIN_MS_MAX),
+            tls: None,
         }
     }
 }
@@ -203,11 +209,13 @@ async fn connection(shared: Arc<Shared>, router: Router, stream: TcpStream, peer
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let options = &shared.options;
+    let Some((stream, shown)) = handshake::secured(&shared, stream).await else { return };
     let io = TokioIo::new(Stall::new(stream, options.write_stall_max));
     let unframed = AtomicBool::new(false);
     let router = TowerToHyperService::new(router);
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(shown);
         unframed.store(request.version() < Version::HTTP_11, Ordering::Relaxed);
         router.call(request)
     });
@@ -237,7 +245,7 @@ async fn connection(shared: Arc<Shared>, router: Router, stream: TcpStream, peer
     // HTTP/1.0 takes the end of the connection for the end of the answer. Only a reset tells one that was
     // cut from a whole one.
     if ended.is_err_and(|error| error.is_user()) && unframed.into_inner() {
-        if let Err(error) = stream.set_zero_linger() {
+        if let Err(error) = stream.tcp().set_zero_linger() {
             tracing::debug!(%error, "cannot set SO_LINGER");
         }
     } else {
@@ -248,7 +256,7 @@ async fn connection(shared: Arc<Shared>, router: Router, stream: TcpStream, peer
 
 /// Reads on until the client has closed: a socket that is closed with unread bytes resets the connection,
 /// and the client would never see the answer that told it why (413 above all).
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let until_closed = async {
         stream.shutdown().await?;
         tokio::io::copy(&mut stream, &mut tokio::io::sink()).await

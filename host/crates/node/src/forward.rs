@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use weir_api::backend::Durability as Asked;
+use weir_api::tls::ClientTls;
 use weir_record::Minter;
 use weir_record::limits::FORWARD_INFLIGHT_MAX;
 use weir_record::mint::TimeBounds;
@@ -66,9 +67,10 @@ impl Forward {
         config: &Config,
         data_dir: Option<&DataDir>,
         metrics: Arc<Metrics>,
+        tls: &ClientTls,
         stop: &CancellationToken,
     ) -> Result<Forward, RunError> {
-        let nodes = Arc::new(Nodes::new(&config.forward_to, clock::now_ms, metrics.clone())?);
+        let nodes = Arc::new(Nodes::new(&config.forward_to, clock::now_ms, metrics.clone(), tls)?);
         let opened = match (config.forward_spool, data_dir) {
             (Some(spool), Some(data_dir)) => Some(Journal::open(data_dir, config, spool, metrics.clone())?),
             _ => None,

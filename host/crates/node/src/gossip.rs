@@ -48,8 +48,9 @@ pub(crate) struct Options<'a> {
     pub(crate) node: u64,
     pub(crate) data_dir: PathBuf,
     pub(crate) key: Option<&'a ClusterKey>,
-    /// Where the API listens.
+    /// Where the API listens, and how it is spoken to.
     pub(crate) api: SocketAddr,
+    pub(crate) scheme: &'static str,
     pub(crate) own: OwnState,
     pub(crate) peers: Arc<Peers>,
     pub(crate) planner: Option<Arc<Planner>>,
@@ -106,12 +107,12 @@ pub(crate) struct Gossip {
 impl Gossip {
     /// Opens the port and says who this node is. Nothing is sent before [`Gossip::run`].
     pub(crate) async fn open(options: Options<'_>) -> Result<Arc<Gossip>, GossipError> {
-        let Options { config, node, data_dir, key, api, own, peers, planner, metrics } = options;
+        let Options { config, node, data_dir, key, api, scheme, own, peers, planner, metrics } = options;
         let socket = UdpSocket::bind(config.bind)
             .await
             .map_err(|source| GossipError::Bind { address: config.bind, source })?;
         let bound = socket.local_addr().unwrap_or(config.bind);
-        let advertised = address::advertised(config, bound, api).await?;
+        let advertised = address::advertised(config, bound, api, scheme).await?;
         let own = OwnState { url: advertised.url.clone(), ..own };
         let about = own.look();
         if !about.fits() {

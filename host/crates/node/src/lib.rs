@@ -49,6 +49,7 @@ mod sources;
 mod tail;
 mod taking;
 mod tcp_lines;
+pub mod tls;
 mod upkeep;
 
 pub use inspect::{InspectError, PluginNeed, PluginSummary, inspect};

@@ -25,6 +25,8 @@ pub(crate) struct Members {
     pub(crate) serving: Arc<Serving>,
     /// Where the API of this node listens.
     pub(crate) address: SocketAddr,
+    /// How it is spoken to.
+    pub(crate) scheme: &'static str,
 }
 
 impl Cluster for Members {
@@ -166,7 +168,7 @@ impl Members {
 
     fn own(&self) -> MemberInfo {
         let Some((identity, about)) = self.gossip.as_ref().map(|gossip| gossip.own()) else {
-            let url = self.peers.own_url().unwrap_or_else(|| format!("http://{}", self.address));
+            let url = self.peers.own_url().unwrap_or_else(|| format!("{}://{}", self.scheme, self.address));
             let info = self.serving.info();
             return MemberInfo { own: true, state: "up".into(), ..of_info(&info, url) };
         };

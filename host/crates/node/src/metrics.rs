@@ -47,6 +47,10 @@ pub(crate) struct Metrics {
     pub(crate) tcp_connections: IntGaugeVec,
     /// Connections refused because too many were open, likewise.
     pub(crate) tcp_refused: IntCounterVec,
+    /// Handshakes that failed, by port and reason.
+    pub(crate) tls_failed: IntCounterVec,
+    /// When this process's certificate ends; there is none without one.
+    pub(crate) tls_expiry: GaugeVec,
     /// Pieces of the ingest log.
     pub(crate) log_pieces: IntGauge,
     /// Bytes of the ingest log on disk.
@@ -240,6 +244,18 @@ impl Metrics {
                 "Connections for lines refused because too many were open.",
                 &["port"],
             ),
+            tls_failed: list.counters(
+                "weir_tls_handshakes_failed_total",
+                "TLS handshakes of clients that came to nothing.",
+                &["port", "reason"],
+            ),
+            tls_expiry: list.add(GaugeVec::new(
+                Opts::new(
+                    "weir_tls_certificate_expiry_timestamp_seconds",
+                    "When the certificate of this process ends, in Unix time.",
+                ),
+                &[],
+            )),
             log_pieces: list.gauge("weir_ingest_log_pieces", "Pieces of the ingest log."),
             log_bytes: list.gauge("weir_ingest_log_bytes", "Bytes of the ingest log on disk."),
             log_records: list.gauge("weir_ingest_log_records", "Records in the ingest log."),

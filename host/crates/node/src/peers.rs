@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use weir_api::ClusterKey;
 use weir_api::backend::peer::Role;
 use weir_api::client::{ClientError, PeerClient};
+use weir_api::tls::ClientTls;
 use weir_record::limits::{PEER_INFO_MS, PEER_INFO_NODES};
 use weir_replication::StoreNode;
 
@@ -30,6 +31,7 @@ pub(crate) use peer::Peer;
 pub(crate) struct Peers {
     own: u64,
     key: Option<ClusterKey>,
+    tls: ClientTls,
     list: Mutex<Vec<Arc<Peer>>>,
     /// Counts up whenever something about them has changed.
     pub(crate) changed: watch::Sender<u64>,
@@ -52,12 +54,14 @@ impl Peers {
         own: u64,
         urls: &[String],
         key: Option<&ClusterKey>,
+        tls: ClientTls,
     ) -> Result<Arc<Peers>, ClientError> {
-        let list = urls.iter().map(|url| Ok(Arc::new(Peer::new(url, key, true)?)));
+        let list = urls.iter().map(|url| Ok(Arc::new(Peer::new(url, key, tls.clone(), true)?)));
         Ok(Arc::new(Peers {
             own,
             key: key.cloned(),
             list: Mutex::new(list.collect::<Result<_, ClientError>>()?),
+            tls,
             changed: watch::Sender::new(0),
             listed: watch::Sender::new(0),
         }))
@@ -80,7 +84,7 @@ impl Peers {
                 known.may_hold.store(*may_hold, Ordering::Relaxed);
                 continue;
             }
-            match Peer::new(url, self.key.as_ref(), false) {
+            match Peer::new(url, self.key.as_ref(), self.tls.clone(), false) {
                 Ok(peer) => {
                     peer.may_hold.store(*may_hold, Ordering::Relaxed);
                     list.push(Arc::new(peer));

@@ -1,7 +1,7 @@
 //! The configuration, read again while the process runs: on `POST /-/reload` and on SIGHUP.
 //!
-//! It is checked as a whole before anything changes: settings, plugins, the secrets in files. Then sources, plugins
-//! and policy change, and what else differs is named, since it counts from the next start.
+//! It is checked as a whole before anything changes: settings, plugins, the secrets in files, certificates. Then
+//! sources, plugins, policy and certificates change, and what else differs is named, since it counts from the next start.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use crate::notify::Notify;
 use crate::run::{RunError, RunOptions};
 use crate::sources::Sources;
 use crate::sources::reload::Plan;
+use crate::tls::{Material, Tls};
 
 /// How long is waited for the last batches of sources that end, before they are only named.
 const ENDING: Duration = Duration::from_secs(10);
@@ -37,6 +38,7 @@ pub(crate) struct Reloader {
     sources: Arc<Sources>,
     /// `None` where no queries are answered.
     filters: Option<Arc<Filters>>,
+    tls: Arc<Tls>,
     metrics: Arc<Metrics>,
     notify: Notify,
 }
@@ -45,6 +47,7 @@ pub(crate) struct Reloader {
 struct Checked {
     config: Config,
     plan: Plan,
+    certificates: Material,
     waiting: Vec<&'static str>,
 }
 
@@ -52,7 +55,7 @@ impl Reloader {
     /// Of the sources of a process that begins. Ends with `stop`.
     pub(crate) fn new(
         options: &RunOptions,
-        (sources, filters): (Arc<Sources>, Option<Arc<Filters>>),
+        (sources, filters, tls): (Arc<Sources>, Option<Arc<Filters>>, Arc<Tls>),
         metrics: Arc<Metrics>,
         notify: Notify,
         stop: &CancellationToken,
@@ -67,6 +70,7 @@ impl Reloader {
             reread: options.reread.clone(),
             sources,
             filters,
+            tls,
             metrics,
             notify,
         });
@@ -74,6 +78,11 @@ impl Reloader {
             reloader.on_hangup(stop).map_err(RunError::Start)?;
         }
         Ok(reloader)
+    }
+
+    /// TLS of the process.
+    pub(crate) fn tls(&self) -> &Tls {
+        &self.tls
     }
 
     /// For a backend: reloads in a task of its own, which ends whether or not the client waits for it.
@@ -122,7 +131,7 @@ impl Reloader {
         let (reloader, old) = (self.clone(), in_force.clone());
         let checking = tokio::task::spawn_blocking(move || reloader.check(&old));
         let checked = checking.await.unwrap_or_else(|error| Err(vec![format!("checking it ended: {error}")]));
-        let Checked { config, plan, waiting } = match checked {
+        let Checked { config, plan, certificates, waiting } = match checked {
             Ok(checked) => checked,
             Err(problems) => {
                 self.metrics.config_reload_success.set(0);
@@ -137,9 +146,17 @@ impl Reloader {
             filters.revive();
             filters.follow(policy)
         });
-        let sources = self.sources.clone();
-        let following = tokio::task::spawn_blocking(move || sources.follow(plan)).await;
-        let exchanged = following.map_err(|error| vec![format!("exchanging the sources ended: {error}")])?;
+        let (sources, tls) = (self.sources.clone(), self.tls.clone());
+        let following = tokio::task::spawn_blocking(move || {
+            let exchanged = tls.exchange(&certificates).unwrap_or_else(|why| {
+                tracing::error!("the certificates before stay in force: {why}");
+                false
+            });
+            (sources.follow(plan), exchanged)
+        });
+        let following = following.await;
+        let (exchanged, certificates) =
+            following.map_err(|error| vec![format!("exchanging the sources ended: {error}")])?;
         let _ = tokio::time::timeout(ENDING, exchanged.ended()).await;
         self.metrics.config_reload_success.set(1);
         self.metrics.config_reload_timestamp.set(clock::now_ms() as f64 / 1e3);
@@ -151,6 +168,7 @@ impl Reloader {
             ending,
             plugins: exchanged.plugins,
             policy: follows,
+            certificates,
             waiting,
         };
         tracing::info!("configuration {}", reloaded.to_string().replace('\n', "; "));
@@ -167,10 +185,11 @@ impl Reloader {
         let Some(config) = config else { return Err(told(|gravity| *gravity != Gravity::NotYet)) };
         let waiting = changes(&self.started, &config).waiting;
         let config = in_force(&self.started, old, config);
+        let certificates = self.tls.read()?;
         let plan = self.sources.plan(old, &config)?;
         for problem in told(|gravity| *gravity == Gravity::NotYet) {
             tracing::warn!("{problem}");
         }
-        Ok(Checked { config, plan, waiting })
+        Ok(Checked { config, plan, certificates, waiting })
     }
 }

@@ -62,6 +62,7 @@ use crate::sources::Sources;
 use crate::sources::sink::{LocalSink, Sink};
 use crate::tail::Merged;
 use crate::taking;
+use crate::tls::Tls;
 use crate::upkeep::{self, Expiring};
 
 pub(crate) use ending::Ending;
@@ -129,10 +130,11 @@ async fn node(options: RunOptions, around: Around) -> Result<(), RunError> {
     let data_dir = DataDir::open(&config.data_dir, fastrand::u64(..))?;
     recovered::tell_moved(data_dir.quarantined(), &metrics);
     let listen = config.listen.api.ok_or_else(|| RunError::Sources("a node needs listen.api".into()))?;
-    let server = Server::bind(listen, ServerOptions::default())?;
-    let line_ports = line_ports(config.listen)?;
+    let tls = Tls::open(&config.tls, &metrics)?;
+    let server = Server::bind(listen, ServerOptions { tls: tls.server(), ..ServerOptions::default() })?;
+    let line_ports = line_ports(config.listen, tls.server().as_ref())?;
     let key = cluster_key(config)?;
-    let peers = Peers::new(data_dir.node(), &config.cluster.peers, key.as_ref())?;
+    let peers = Peers::new(data_dir.node(), &config.cluster.peers, key.as_ref(), tls.client())?;
     let (failed, mut has_failed) = watch::channel(None);
 
     let stop = CancellationToken::new();
@@ -217,7 +219,7 @@ async fn node(options: RunOptions, around: Around) -> Result<(), RunError> {
     };
     let (stopping, stopping_seen) = watch::channel(false);
     let sources = Sources::new(config, plugins, metrics.clone());
-    let of = (sources.clone(), Some(filters.clone()));
+    let of = (sources.clone(), Some(filters.clone()), tls.clone());
     let reloader = Reloader::new(&options, of, metrics.clone(), notify.clone(), &stop)?;
     let gossip = match &config.cluster.gossip {
         None => None,
@@ -228,6 +230,7 @@ async fn node(options: RunOptions, around: Around) -> Result<(), RunError> {
                 data_dir: data_dir.path().to_owned(),
                 key: key.as_ref(),
                 api: server.address(),
+                scheme: tls.scheme(),
                 own: OwnState {
                     serving: serving.clone(),
                     holder: holder.clone(),
@@ -247,7 +250,11 @@ async fn node(options: RunOptions, around: Around) -> Result<(), RunError> {
         planner: planner.clone(),
         serving: serving.clone(),
         address: server.address(),
+        scheme: tls.scheme(),
     };
+    if let Some(gossip) = &gossip {
+        tls.fits(&gossip.own().1.url);
+    }
     let held = holder.clone();
     let backend = Arc::new(NodeBackend {
         intake,
@@ -289,6 +296,7 @@ async fn node(options: RunOptions, around: Around) -> Result<(), RunError> {
     let serving = tokio::spawn(server.serve(backend.clone(), stop.clone()));
 
     tasks.spawn(peers.clone().follow(stop.clone()));
+    tasks.spawn(tls.clone().watch(stop.clone()));
     let leaving = CancellationToken::new();
     let gossiping = gossip.clone().zip(config.cluster.gossip.clone());
     let gossiping = gossiping.map(|(gossip, of)| tokio::spawn(gossip.run(of.join, leaving.clone())));
@@ -352,7 +360,7 @@ async fn node(options: RunOptions, around: Around) -> Result<(), RunError> {
 
     let mut forward = match config.forward_to.as_slice() {
         [] => None,
-        _ => Some(Forward::start(config, Some(&data_dir), metrics.clone(), &stop).await?),
+        _ => Some(Forward::start(config, Some(&data_dir), metrics.clone(), &tls.client(), &stop).await?),
     };
     let sink: Option<Arc<dyn Sink>> = match (&mut forward, &ingest) {
         (Some(forward), _) => {
@@ -368,10 +376,10 @@ async fn node(options: RunOptions, around: Around) -> Result<(), RunError> {
     if let Some(sink) = sink {
         sources.start(sink, cursors, sources_stop);
     }
-    oklog::consume(&config.oklog_ingesters, &backend, &mut tasks, &taking)
+    oklog::consume(&config.oklog_ingesters, &backend, &mut tasks, &tls.client(), &taking)
         .map_err(|error| RunError::Sources(error.to_string()))?;
     backend.ready.store(true, Ordering::Release);
-    tracing::info!("listening on http://{address} with the page at /ui/");
+    tracing::info!("listening on {}://{address} with the page at /ui/", tls.scheme());
     let stream =
         Stream::new(DEFAULT_TOPIC, [("", ""); 0]).map_err(|error| RunError::Sources(error.to_string()))?;
     let mut lines = JoinSet::new();

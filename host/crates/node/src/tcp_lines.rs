@@ -8,7 +8,7 @@
 //!
 //! A line whose end never came (reset, silence, shutdown) is kept as the first part that it is.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +19,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use weir_api::tls::{LineRest, LineStream, Port, ServerTls, Unsecured};
 use weir_api::{BindError, Connections, Held};
 use weir_record::Stream;
 use weir_record::limits::{
-    HTTP_BACKLOG, LINES_CONNECTIONS_MAX, LINES_CONNECTIONS_PER_IP_MAX, LINES_DURABLE_TURN_BYTES,
-    LINES_FAST_TURN_BYTES, LINES_IDLE_MS_MAX, LINES_READ_BYTES, LINES_READING_MAX, LINES_REST_BYTES_FREE,
-    LINES_REST_BYTES_MAX,
+    HTTP_BACKLOG, HTTP_HEAD_TIMEOUT_MS, LINES_CONNECTIONS_MAX, LINES_CONNECTIONS_PER_IP_MAX,
+    LINES_DURABLE_TURN_BYTES, LINES_FAST_TURN_BYTES, LINES_IDLE_MS_MAX, LINES_READ_BYTES, LINES_READING_MAX,
+    LINES_REST_BYTES_FREE, LINES_REST_BYTES_MAX,
 };
 use weir_record::lines::LineBuffer;
 use weir_storage::Entry;
@@ -66,11 +67,13 @@ pub(crate) struct LinePort {
     mode: Mode,
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<ServerTls>,
 }
 
 /// What the connections of one port share.
 struct Shared {
     mode: Mode,
+    tls: Option<ServerTls>,
     ingest: Arc<Ingest>,
     sink: LocalSink,
     stream: Stream,
@@ -85,14 +88,19 @@ struct Shared {
 
 impl LinePort {
     /// Binds an address; port 0 takes a free one.
-    pub(crate) fn bind(mode: Mode, address: SocketAddr) -> Result<LinePort, BindError> {
+    pub(crate) fn bind(
+        mode: Mode,
+        address: SocketAddr,
+        tls: Option<ServerTls>,
+    ) -> Result<LinePort, BindError> {
         let (listener, address) = weir_api::listen(address)?;
-        Ok(LinePort { mode, listener, address })
+        Ok(LinePort { mode, listener, address, tls })
     }
 
     /// What it is and where, for the log.
     pub(crate) fn told(&self) -> String {
-        format!("listening on tcp://{} for lines ({})", self.address, self.mode.name())
+        let with = if self.tls.is_some() { ", with TLS" } else { "" };
+        format!("listening on tcp://{} for lines ({}{with})", self.address, self.mode.name())
     }
 
     /// Takes lines into `stream` until `stop`; then what the kernel had received by then, and ends.
@@ -105,6 +113,7 @@ impl LinePort {
     ) {
         let shared = Arc::new(Shared {
             mode: self.mode,
+            tls: self.tls,
             sink: LocalSink::new(ingest.clone(), self.mode.name(), stop.clone()),
             ingest,
             stream,
@@ -208,15 +217,19 @@ enum Turn {
 impl Connection {
     /// Takes everything the connection brings. An error says that lines are lost; the sender sees a reset.
     async fn run(mut self, stream: TcpStream) -> Result<(), Undeliverable> {
-        let taken = self.take_all(&stream).await;
+        let Some(mut stream) = self.secured(stream).await else { return Ok(()) };
+        let taken = self.take_all(&mut stream).await;
         let taken = match taken {
-            Ok(Turn::Ended) => return Ok(()),
-            Ok(Turn::Open) => match stream.into_std() {
-                Ok(stream) => self.drain(stream).await,
+            Ok(Turn::Ended) => {
+                stream.close().await;
+                return Ok(());
+            }
+            Ok(Turn::Open) => match stream.into_rest() {
+                Ok(rest) => self.drain(rest).await,
                 Err(error) => Err(Undeliverable(error.to_string())),
             },
             Err(error) => {
-                let _ = stream.set_zero_linger();
+                stream.reset();
                 Err(error)
             }
         };
@@ -226,8 +239,27 @@ impl Connection {
         taken
     }
 
+    /// The connection as it is read; none when the handshake failed, or the node stops before it is through. Senders
+    /// that do not speak TLS are reset: all that they can be told.
+    async fn secured(&self, stream: TcpStream) -> Option<LineStream> {
+        let Some(tls) = &self.shared.tls else { return Some(LineStream::Plain(stream)) };
+        let port = match self.shared.mode {
+            Mode::Fast => Port::Fast,
+            Mode::Durable => Port::Durable,
+        };
+        let shaking = tls.accept(stream, port, Duration::from_millis(HTTP_HEAD_TIMEOUT_MS));
+        match self.shared.stop.run_until_cancelled(shaking).await? {
+            Ok(stream) => Some(LineStream::Tls(Box::new(stream))),
+            Err(Unsecured::Plain(stream)) => {
+                let _ = stream.set_zero_linger();
+                None
+            }
+            Err(Unsecured::Failed(_)) => None,
+        }
+    }
+
     /// Turn after turn, until the connection or the node ends ([`Turn::Open`]).
-    async fn take_all(&mut self, stream: &TcpStream) -> Result<Turn, Undeliverable> {
+    async fn take_all(&mut self, stream: &mut LineStream) -> Result<Turn, Undeliverable> {
         let shared = self.shared.clone();
         loop {
             let readable = tokio::select! {
@@ -251,12 +283,12 @@ impl Connection {
     }
 
     /// Reads what the socket has, up to the bound of a turn.
-    fn turn(&mut self, stream: &TcpStream) -> Turn {
+    fn turn(&mut self, stream: &mut LineStream) -> Turn {
         let mut chunk = Vec::with_capacity(LINES_READ_BYTES);
         let mut bytes = 0;
         while bytes < self.shared.mode.turn_bytes() {
             chunk.clear();
-            match stream.try_read_buf(&mut chunk) {
+            match stream.try_read(&mut chunk) {
                 Ok(0) => {
                     self.buffer.end();
                     return Turn::Ended;
@@ -316,7 +348,7 @@ impl Connection {
     }
 
     /// The node stops: takes what the kernel has received by now, and no more.
-    async fn drain(&mut self, mut stream: std::net::TcpStream) -> Result<(), Undeliverable> {
+    async fn drain(&mut self, mut stream: LineRest) -> Result<(), Undeliverable> {
         let received = rustix::io::ioctl_fionread(&stream).unwrap_or(0);
         let mut chunk = vec![0; LINES_READ_BYTES];
         let mut taken = 0;
@@ -341,7 +373,7 @@ impl Connection {
     }
 }
 
-fn read(stream: &mut std::net::TcpStream, chunk: &mut [u8]) -> io::Result<usize> {
+fn read(stream: &mut LineRest, chunk: &mut [u8]) -> io::Result<usize> {
     loop {
         match stream.read(chunk) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

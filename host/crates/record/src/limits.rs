@@ -15,6 +15,7 @@ mod plugins;
 mod queries;
 mod repair;
 mod segment;
+mod tls;
 
 pub use amqp::*;
 pub use export::*;
@@ -27,6 +28,7 @@ pub use plugins::*;
 pub use queries::*;
 pub use repair::*;
 pub use segment::*;
+pub use tls::*;
 
 /// Payload of one record. Longer input is split into parts that say so.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;

@@ -17,6 +17,8 @@ pub struct Reloaded {
     pub plugins: Vec<String>,
     /// Another policy counts for what others may have the node run.
     pub policy: bool,
+    /// Other certificates are shown and believed.
+    pub certificates: bool,
     /// Settings that count from the next start of the process.
     pub waiting: Vec<&'static str>,
 }
@@ -37,6 +39,9 @@ impl fmt::Display for Reloaded {
         }
         if self.policy {
             f.write_str("\npolicy: another one")?;
+        }
+        if self.certificates {
+            f.write_str("\ncertificates: read again")?;
         }
         if !self.waiting.is_empty() {
             write!(f, "\nchanged, and wait for a restart of the process: {}", self.waiting.join(", "))?;

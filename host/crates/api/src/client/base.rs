@@ -4,7 +4,7 @@ use http::Uri;
 
 use super::ClientError;
 
-/// `http://host:port` and perhaps a path under which a proxy has put the node.
+/// `http://host:port` or `https://host:port`, and perhaps a path under which a proxy has put the node.
 #[derive(Debug, Clone)]
 pub(super) struct Base {
     /// Without a slash at the end.
@@ -17,15 +17,15 @@ impl Base {
         let Some((scheme, rest)) = url.split_once("://") else {
             return Err(refuse("it names no scheme; write http://HOST:7650"));
         };
-        match scheme.to_ascii_lowercase().as_str() {
-            "http" => {}
-            "https" => return Err(refuse("TLS comes with a later version; use http:// for now")),
-            _ => return Err(refuse("only http:// is spoken here; write http://HOST:7650")),
-        }
+        let scheme = match scheme.to_ascii_lowercase().as_str() {
+            "http" => "http",
+            "https" => "https",
+            _ => return Err(refuse("only http:// and https:// are spoken here; write http://HOST:7650")),
+        };
         if rest.contains(['?', '#', '@']) {
             return Err(refuse("it holds more than host, port and path; write http://HOST:7650"));
         }
-        let base = Base { url: format!("http://{}", rest.trim_end_matches('/')) };
+        let base = Base { url: format!("{scheme}://{}", rest.trim_end_matches('/')) };
         match base.url.parse::<Uri>() {
             Ok(uri) if uri.host().is_some_and(|host| !host.is_empty()) => Ok(base),
             _ => Err(refuse("it is no URL; write http://HOST:7650")),
@@ -55,9 +55,9 @@ mod tests {
             ("http://a:7650", Ok("http://a:7650/x")),
             ("HTTP://a:7650/", Ok("http://a:7650/x")),
             ("http://[::1]:7650/logs/", Ok("http://[::1]:7650/logs/x")),
-            ("https://a", Err("TLS comes with a later version; use http:// for now")),
+            ("HTTPS://a", Ok("https://a/x")),
             ("a:7650", Err("it names no scheme; write http://HOST:7650")),
-            ("tcp://a:7651", Err("only http:// is spoken here; write http://HOST:7650")),
+            ("tcp://a:7651", Err("only http:// and https:// are spoken here; write http://HOST:7650")),
             ("http://", Err("it is no URL; write http://HOST:7650")),
             ("http://a b", Err("it is no URL; write http://HOST:7650")),
             ("http://a/?q=x", Err("it holds more than host, port and path; write http://HOST:7650")),

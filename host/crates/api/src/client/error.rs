@@ -5,6 +5,7 @@ use std::time::Duration;
 use hyper_util::client::legacy;
 
 use crate::error::ErrorBody;
+use crate::tls::{ConnectError, refusal};
 
 /// A request without success. What it means for the records of an ingest request is said by
 /// [`maybe_done`](ClientError::maybe_done).
@@ -25,6 +26,14 @@ pub enum ClientError {
         /// The node.
         url: String,
         /// What the system says.
+        reason: String,
+    },
+    /// Somebody is there, and one side does not believe the other, or does not speak TLS. Nothing was done.
+    #[error("no TLS with {url}: {reason}")]
+    Tls {
+        /// The node.
+        url: String,
+        /// What is wrong, and what to do.
         reason: String,
     },
     /// The answer, or its next part, did not come in time. The request may have been done.
@@ -70,8 +79,14 @@ impl ClientError {
     pub fn is_retryable(&self) -> bool {
         match self {
             ClientError::Url { .. } | ClientError::Protocol { .. } => false,
-            ClientError::Connect { .. } | ClientError::Timeout { .. } | ClientError::Broken { .. } => true,
-            ClientError::Refused { status, .. } => matches!(status, 408 | 409 | 429 | 500 | 502..=504 | 507),
+            // Certificates are renewed: records must not be dropped because one has expired.
+            ClientError::Connect { .. }
+            | ClientError::Tls { .. }
+            | ClientError::Timeout { .. }
+            | ClientError::Broken { .. } => true,
+            ClientError::Refused { status, .. } => {
+                matches!(status, 408 | 409 | 429 | 500 | 502..=504 | 507) || self.is_tls()
+            }
         }
     }
 
@@ -91,7 +106,7 @@ impl ClientError {
     /// Whether the node may have stored what was sent although no success came back: a repeat must say so.
     pub fn maybe_done(&self) -> bool {
         match self {
-            ClientError::Url { .. } | ClientError::Connect { .. } => false,
+            ClientError::Url { .. } | ClientError::Connect { .. } | ClientError::Tls { .. } => false,
             ClientError::Timeout { .. } | ClientError::Broken { .. } | ClientError::Protocol { .. } => true,
             // A node that fails may do so after its log took the records.
             ClientError::Refused { status, .. } => *status >= 500 && *status != 507,
@@ -106,20 +121,47 @@ impl ClientError {
         ClientError::Broken { url: url.into(), reason: innermost(error) }
     }
 
+    /// Whether the connection was not made because of TLS: that does not pass as a restart does.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, ClientError::Tls { .. }) || self.code() == Some("tls_required")
+    }
+
     pub(super) fn of_request(url: &str, error: &legacy::Error) -> ClientError {
+        if let Some(reason) = chain(error).find_map(of_tls) {
+            return ClientError::Tls { url: url.into(), reason };
+        }
         let reason = innermost(error);
         if error.is_connect() {
             ClientError::Connect { url: url.into(), reason }
+        } else if chain(error)
+            .any(|error| error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse))
+        {
+            let reason = format!("what came is no HTTP ({reason}); if it speaks TLS there, use https://");
+            ClientError::Broken { url: url.into(), reason }
         } else {
             ClientError::Broken { url: url.into(), reason }
         }
     }
 }
 
+/// An error and what is below it.
+fn chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// What TLS has to say in it.
+fn of_tls(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    match error.downcast_ref::<ConnectError>() {
+        Some(ConnectError::Tls(why)) => Some(why.clone()),
+        _ => refusal(error),
+    }
+}
+
 /// The message of the error at the bottom: those above it only say that there is one below.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    let Some(last) = chain.last() else { return String::new() };
+    let Some(last) = chain(error).last() else { return String::new() };
     // The number that the standard library adds says nothing to people.
     let text = last.to_string();
     text.split(" (os error").next().unwrap_or_default().to_ascii_lowercase()

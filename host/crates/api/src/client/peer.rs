@@ -22,6 +22,7 @@ use super::{Client, ClientError, ClientOptions};
 use crate::auth::{Message, Signer};
 use crate::backend::OfferedFilter;
 use crate::params;
+use crate::tls::ClientTls;
 use crate::wire::peer::frame::Kind;
 use crate::wire::peer::{
     ChangesRequest, ConfirmAnswer, ConfirmRequest, Confirmed, FailedRequest, HoldsAnswer, HoldsRequest, Job,
@@ -41,9 +42,9 @@ pub struct PeerClient {
 
 impl ClientOptions {
     /// Bounds for clients of other nodes, which send heartbeats and so are never silent for long.
-    pub fn of_peers() -> ClientOptions {
+    pub fn of_peers(tls: ClientTls) -> ClientOptions {
         let idle_timeout = Duration::from_millis(limits::NODE_SILENCE_MS_MAX);
-        ClientOptions { idle_timeout, ..ClientOptions::default() }
+        ClientOptions { idle_timeout, tls, ..ClientOptions::default() }
     }
 }
 

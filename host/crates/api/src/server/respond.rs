@@ -71,12 +71,25 @@ pub(crate) fn secure(response: &mut Response) {
 /// Tells a client in one write that its connection is one too many. Never waits: a full socket buffer on a
 /// new connection means a client that would not have read it.
 pub(crate) fn refuse(stream: &TcpStream, refusal: Refusal) {
-    let body = format!(
-        "{{\"error\":{{\"code\":\"too_many_connections\",\"message\":\"{refusal}\",\"hint\":\"close some, or come again later\"}}}}\n"
-    );
+    let message = refusal.to_string();
+    let hint = "close some, or come again later";
+    tell(stream, "503 Service Unavailable", "too_many_connections", &message, hint);
+}
+
+/// Tells a client that came without TLS what it lacks, in plain HTTP: else it would see a few odd bytes.
+pub(crate) fn speak_tls(stream: &TcpStream) {
+    let (message, hint) =
+        ("this port speaks TLS, and the request came without", "use https:// in place of http://");
+    tell(stream, "400 Bad Request", "tls_required", message, hint);
+}
+
+fn tell(stream: &TcpStream, status: &str, code: &str, message: &str, hint: &str) {
+    let body =
+        format!("{{\"error\":{{\"code\":\"{code}\",\"message\":\"{message}\",\"hint\":\"{hint}\"}}}}\n");
+    let retry_after = if status.starts_with("503") { "retry-after: 1\r\n" } else { "" };
     let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
-         retry-after: 1\r\nconnection: close\r\n\r\n{body}",
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+         {retry_after}connection: close\r\n\r\n{body}",
         body.len()
     );
     let _ = stream.try_write(answer.as_bytes());

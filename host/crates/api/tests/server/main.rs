@@ -13,3 +13,4 @@ mod query;
 mod raw;
 mod table;
 mod tail;
+mod tls;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use weir_api::ServerOptions;
 use weir_api::client::{ClientOptions, PeerClient};
+use weir_api::tls::ClientTls;
 
 use crate::backend::Node;
 use crate::raw::{Running, run_node};
@@ -35,5 +36,5 @@ fn run_with(key_byte: Option<u8>) -> (Running, Arc<PeerNode>, PeerClient) {
 
 fn client_of(server: &Running, key_byte: Option<u8>) -> PeerClient {
     let url = format!("http://{}", server.address);
-    PeerClient::new(&url, key_byte.map(signer), ClientOptions::of_peers()).unwrap()
+    PeerClient::new(&url, key_byte.map(signer), ClientOptions::of_peers(ClientTls::default())).unwrap()
 }

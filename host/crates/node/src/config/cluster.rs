@@ -5,7 +5,7 @@ use weir_record::limits::{HOLDINGS_QUIET_MS_DEFAULT, REPAIR_AFTER_MS_DEFAULT};
 use crate::config::check::{Checked, Table};
 use crate::config::gossip::gossip;
 use crate::config::kind::Simple;
-use crate::config::place::{Gravity, Problems};
+use crate::config::place::Problems;
 use crate::config::resolved::{Cluster, Retention, RetentionRule, Roles};
 
 /// Copies of every record where there are other nodes and nothing else is written.
@@ -41,12 +41,9 @@ pub(crate) fn roles(settings: &Table, problems: &mut Problems) -> Option<Roles> 
 pub(crate) fn cluster(settings: &Table, roles: Option<Roles>, problems: &mut Problems) -> Option<Cluster> {
     let table = settings.table("cluster");
     let mut peers = Vec::new();
-    for (place, simple) in table.into_iter().flat_map(|table| table.list("peers")) {
+    for (_, simple) in table.into_iter().flat_map(|table| table.list("peers")) {
         let Simple::Url(url) = simple else { continue };
-        if url.starts_with("https://") {
-            let text = format!("{url}: this version has no TLS yet; name an http:// address");
-            problems.add(Gravity::Refused, place, "cluster.peers", text);
-        } else if !peers.contains(url) {
+        if !peers.contains(url) {
             peers.push(url.clone());
         }
     }
@@ -142,10 +139,7 @@ pub(crate) fn oklog_ingesters(
     let mut urls = Vec::new();
     for (place, simple) in settings.table("oklog").into_iter().flat_map(|table| table.list("ingesters")) {
         let Simple::Url(url) = simple else { continue };
-        if url.starts_with("https://") {
-            let text = format!("{url}: this version has no TLS yet; name an http:// address");
-            problems.add(Gravity::Refused, place, "oklog.ingesters", text);
-        } else if roles.is_some_and(|roles| !roles.ingest) {
+        if roles.is_some_and(|roles| !roles.ingest) {
             let text = "expected nothing, got an ingester: a node without the role ingest has no log to put its segments into";
             problems.error(place, "oklog.ingesters", text);
             break;

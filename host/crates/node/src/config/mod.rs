@@ -25,6 +25,7 @@ pub mod schema;
 mod show;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tree;
 mod units;
 mod vars;
@@ -41,6 +42,7 @@ pub use resolved::{
     PluginConfig, PolicyConfig, QueryConfig, Retention, RetentionRule, Roles, Secret, SourceConfig, Spool,
     StorageConfig,
 };
+pub use tls::{Tls, TlsFile};
 pub use weir_plugin_runtime::OnTrap;
 pub use weir_record::limits::CONFIG_PARTS_MAX;
 

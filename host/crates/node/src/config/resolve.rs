@@ -21,6 +21,7 @@ use crate::config::resolved::{
     SourceConfig, Spool, StorageConfig,
 };
 use crate::config::schema::INSECURE_PHRASE;
+use crate::config::tls;
 
 /// How much emptier than `full_at` the disk must be before records are taken again, in percent.
 const RESUME_BELOW_PERCENT: u8 = 2;
@@ -36,6 +37,7 @@ pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Proble
         let item = settings.table("cluster").and_then(|table| table.get("gossip"));
         gossip::fits_api(item, gossip, listen, problems);
     }
+    let tls = tls::tls(settings, problems);
     let forward_to = forward_to(settings, roles, problems);
     let log = log::log(settings, roles, problems);
     let plugins: Vec<Option<PluginConfig>> = sorted(settings.names("plugins")).map(plugin).collect();
@@ -56,6 +58,7 @@ pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Proble
         roles: roles?,
         data_dir: path(settings.table("node")?.simple("data_dir")?)?,
         listen: listen?,
+        tls: tls?,
         forward_spool: forward_spool(settings.table("forward")?, &forward_to, problems).ok()?,
         forward_to,
         cluster: peers?,
@@ -80,9 +83,8 @@ fn sorted(named: &[Named]) -> impl Iterator<Item = &Named> {
 fn listen(settings: &Table, roles: Option<Roles>, problems: &mut Problems) -> Option<Listen> {
     let table = settings.table("listen")?;
     let insecure = table.get("insecure").is_some_and(|item| matches!(item.value, Checked::Simple(_)));
-    // A wrong `insecure`, or TLS that this version refuses, has been told: no second complaint.
-    let guarded =
-        table.get("insecure").is_some() || settings.get("tls").is_some() && settings.get("auth").is_some();
+    // A wrong `insecure`, or a table that is wrong, has been told: no second complaint.
+    let guarded = table.get("insecure").is_some() || tls::serves(settings) && settings.get("auth").is_some();
     let forward_alone = roles.is_some_and(|roles| !roles.is_node());
     let takes_lines = roles.is_none_or(|roles| roles.ingest);
     let mut port = |name: &str| {
@@ -127,14 +129,15 @@ fn forward_to(settings: &Table, roles: Option<Roles>, problems: &mut Problems) -
     for (place, simple) in table.list("to") {
         let Simple::Url(url) = simple else { continue };
         let why = match url.split_once("://") {
-            Some(("https", _)) => {
-                Some("this version has no TLS yet; ship to an http:// address on a network you trust")
-            }
             Some(("tcp", _)) if !alone => Some(
                 "lines go out of a process with the forward role alone; name the peer's API, such as http://host:7650",
             ),
-            Some((scheme, _)) if urls.first().is_some_and(|first| !first.starts_with(scheme)) => {
-                Some("records go to APIs (http://) or to line ports (tcp://), not to both; name one kind")
+            Some((scheme, _))
+                if urls.first().is_some_and(|first| first.starts_with("tcp:") != (scheme == "tcp")) =>
+            {
+                Some(
+                    "records go to APIs (http://, https://) or to line ports (tcp://), not to both; name one kind",
+                )
             }
             _ => None,
         };

@@ -13,6 +13,7 @@ use weir_plugin_runtime::PublicKey;
 use weir_record::Stream;
 
 use crate::config::log::LogConfig;
+use crate::config::tls::Tls;
 
 /// What one node does. Made by [`load`](crate::config::load) alone.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +24,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where it listens.
     pub listen: Listen,
+    /// Certificates.
+    pub tls: Tls,
     /// Base URLs of remote ingest nodes (`http://host:port`, no path, no trailing slash). Empty: sources feed
     /// the ingest role of this process.
     pub forward_to: Vec<String>,

@@ -101,7 +101,6 @@ pub enum Support {
 /// The words that allow a public address without TLS and tokens.
 pub const INSECURE_PHRASE: &str = "yes, I mean it";
 
-const NO_TLS: Support = Support::Refused("this version has no TLS yet");
 const NO_AUTH: Support = Support::Refused("this version has no tokens yet");
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
@@ -188,10 +187,32 @@ const MOST: &[Key] = &[
         r#""block""#,
         "When the spool is full: the sources wait, or the oldest records are dropped, counted and told.",
     ),
-    but(NO_TLS, table("tls", "Certificates of every listener.")),
-    optional("tls.cert", Kind::Path, "Certificate chain, PEM."),
-    optional("tls.key", Kind::Path, "Private key, PEM."),
-    optional("tls.client_ca", Kind::Path, "Clients must show a certificate of this authority."),
+    table(
+        "tls",
+        "Certificates. The files are read again on reload, and within seconds when they have changed.",
+    ),
+    optional(
+        "tls.cert",
+        Kind::Path,
+        "Certificate chain, PEM: every listener speaks TLS with it, and this process shows it to nodes that ask for one.",
+    ),
+    optional("tls.key", Kind::Path, "Its private key, PEM without a passphrase."),
+    optional(
+        "tls.client_ca",
+        Kind::Path,
+        "Authority, PEM: who asks what is for nodes must show a certificate of it. Without `ca` others are believed by it, too.",
+    ),
+    is(
+        "tls.client_auth",
+        Kind::Choice(&["nodes", "all"]),
+        r#""nodes""#,
+        "Who must show a certificate of `client_ca`: who asks what is for nodes, or every client of every listener.",
+    ),
+    optional(
+        "tls.ca",
+        Kind::Path,
+        "Authority, PEM, that nodes asked by https:// are believed by, in place of those that the system trusts.",
+    ),
     but(NO_AUTH, table("auth", "Who may do what.")),
     optional(
         "auth.tokens_file",

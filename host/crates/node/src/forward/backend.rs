@@ -15,10 +15,12 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::reload::Reloader;
 use crate::sources::Sources;
+use crate::tls::Tls;
 
 /// Binds the address of the API, where one is wanted.
-pub(crate) fn bind(config: &Config) -> Result<Option<Server>, BindError> {
-    config.listen.api.map(|api| Server::bind(api, ServerOptions::default())).transpose()
+pub(crate) fn bind(config: &Config, tls: &Tls) -> Result<Option<Server>, BindError> {
+    let options = ServerOptions { tls: tls.server(), ..ServerOptions::default() };
+    config.listen.api.map(|api| Server::bind(api, options)).transpose()
 }
 
 /// Answers there until the process stops.
@@ -31,7 +33,7 @@ pub(crate) fn serve(
 ) {
     let Some(server) = server else { return };
     // Where it was asked for it is told, although a forwarder is else silent.
-    eprintln!("listening on http://{}", server.address());
+    eprintln!("listening on {}://{}", reloader.tls().scheme(), server.address());
     let backend =
         ForwardBackend { sources: sources.clone(), reloader: reloader.clone(), metrics: metrics.clone() };
     tokio::spawn(server.serve(Arc::new(backend), stop.clone()));

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use weir_api::backend::Durability;
 use weir_api::client::{Client, ClientError, ClientOptions};
+use weir_api::tls::ClientTls;
 use weir_record::Batch;
 use weir_record::limits::{FORWARD_BACKOFF_MS_MAX, FORWARD_BACKOFF_MS_MIN, FORWARD_CLOCK_WAIT_MS};
 
@@ -62,9 +63,11 @@ impl Nodes {
         urls: &[String],
         now_ms: fn() -> u64,
         metrics: Arc<Metrics>,
+        tls: &ClientTls,
     ) -> Result<Nodes, ClientError> {
         let peers = urls.iter().map(|url| {
-            let client = Client::new(url, ClientOptions::default())?;
+            let options = ClientOptions { tls: tls.clone(), ..ClientOptions::default() };
+            let client = Client::new(url, options)?;
             Ok(Peer { client, said: Said::default() })
         });
         Ok(Nodes {

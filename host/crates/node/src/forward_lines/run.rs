@@ -13,6 +13,7 @@ use crate::run::{Around, Ending, RunError, RunOptions, plugin_runtime};
 use crate::shutdown::leave_on_second;
 use crate::sources::Sources;
 use crate::sources::sink::Sink;
+use crate::tls::Tls;
 
 /// Ships what the sources bring until they have no more, or a signal comes.
 pub(crate) async fn run(options: RunOptions, around: Around) -> Result<(), RunError> {
@@ -23,8 +24,11 @@ pub(crate) async fn run(options: RunOptions, around: Around) -> Result<(), RunEr
     let stop = CancellationToken::new();
     let lines = Arc::new(LineSink::new(&config.forward_to, stop.clone()));
     let sink: Arc<dyn Sink> = lines.clone();
-    let server = backend::bind(config)?;
-    let reloader = Reloader::new(&options, (sources.clone(), None), metrics.clone(), notify.clone(), &stop)?;
+    let tls = Tls::open(&config.tls, &metrics)?;
+    let server = backend::bind(config, &tls)?;
+    let of = (sources.clone(), None, tls.clone());
+    let reloader = Reloader::new(&options, of, metrics.clone(), notify.clone(), &stop)?;
+    tokio::spawn(tls.watch(stop.clone()));
     sources.start(sink, BTreeMap::new(), &stop);
     backend::serve(server, &sources, &reloader, &metrics, &stop);
     notify.ready("forwarding lines");

@@ -30,6 +30,7 @@ pub(super) async fn advertised(
     config: &config::Gossip,
     bound: SocketAddr,
     api: SocketAddr,
+    scheme: &str,
 ) -> Result<Advertised, GossipError> {
     let written = match &config.advertise {
         Some(host) => Some(resolve(host, bound).await?),
@@ -46,14 +47,17 @@ pub(super) async fn advertised(
         None if api.ip().is_unspecified() => ip.to_string(),
         None => api.ip().to_string(),
     };
-    Ok(Advertised { gossip: SocketAddr::new(ip.to_canonical(), bound.port()), url: url(&host, api.port()) })
+    Ok(Advertised {
+        gossip: SocketAddr::new(ip.to_canonical(), bound.port()),
+        url: url(scheme, &host, api.port()),
+    })
 }
 
-fn url(host: &str, port: u16) -> String {
+fn url(scheme: &str, host: &str, port: u16) -> String {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     match bare.parse::<IpAddr>() {
-        Ok(ip) => format!("http://{}", SocketAddr::new(ip.to_canonical(), port)),
-        Err(_) => format!("http://{host}:{port}"),
+        Ok(ip) => format!("{scheme}://{}", SocketAddr::new(ip.to_canonical(), port)),
+        Err(_) => format!("{scheme}://{host}:{port}"),
     }
 }
 
@@ -106,7 +110,7 @@ mod tests {
             advertise: advertise.map(str::to_owned),
             join: join.iter().map(|&join| join.to_owned()).collect(),
         };
-        let found = advertised(&config, config.bind, api.parse().unwrap()).await.unwrap();
+        let found = advertised(&config, config.bind, api.parse().unwrap(), "http").await.unwrap();
         (found.gossip.to_string(), found.url)
     }
 
@@ -139,7 +143,8 @@ mod tests {
             advertise: Some("no.such.host.invalid".to_owned()),
             join: Vec::new(),
         };
-        let error = advertised(&config, config.bind, config.bind).await.map(|_| ()).unwrap_err().to_string();
+        let error =
+            advertised(&config, config.bind, config.bind, "https").await.map(|_| ()).unwrap_err().to_string();
         assert!(error.starts_with("cluster.advertise: no address for \"no.such.host.invalid\": "), "{error}");
     }
 }

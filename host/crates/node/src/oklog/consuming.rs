@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use weir_api::backend::{ApiError, Backend, Durability, Incoming, IngestRequest};
 use weir_api::client::{ClientError, ClientOptions, OklogIngester};
 use weir_api::oklog::{ClaimId, TextError, read_text};
+use weir_api::tls::ClientTls;
 use weir_record::limits::{
     OKLOG_CONSUMED_BYTES_MAX, OKLOG_CONSUMED_BYTES_MIN, OKLOG_FAILED_MS_MAX, OKLOG_IDLE_MS_MAX,
     OKLOG_IDLE_MS_MIN,
@@ -68,12 +69,16 @@ pub(crate) fn consume(
     urls: &[String],
     backend: &Arc<NodeBackend>,
     tasks: &mut JoinSet<()>,
+    tls: &ClientTls,
     stop: &CancellationToken,
 ) -> Result<(), ClientError> {
     let durability = if backend.replicates { Durability::Replicated } else { Durability::Stored };
     for url in urls {
         let consuming = Consuming {
-            ingester: OklogIngester::new(url, ClientOptions::default())?,
+            ingester: OklogIngester::new(
+                url,
+                ClientOptions { tls: tls.clone(), ..ClientOptions::default() },
+            )?,
             backend: backend.clone(),
             durability,
             uncommitted: Mutex::default(),

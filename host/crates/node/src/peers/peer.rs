@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use weir_api::backend::peer::{NamesRequest, NodeInfo, PROTOCOL, Role, SnapshotToken};
 use weir_api::client::{ClientError, ClientOptions, PeerClient};
+use weir_api::tls::ClientTls;
 use weir_api::{ClusterKey, Signer, Stamp};
 use weir_record::limits::PLAN_TIMEOUT_MS;
 use weir_replication::{Changes, Held, StoreNode};
@@ -54,17 +55,24 @@ struct State {
     asked: Asked,
     /// The address is this node's own.
     is_self: bool,
+    /// What was said last of why there is no TLS with it.
+    told: Option<String>,
 }
 
 impl Peer {
     /// A node at a URL. Nothing is connected yet.
-    pub(super) fn new(url: &str, key: Option<&ClusterKey>, is_named: bool) -> Result<Peer, ClientError> {
+    pub(super) fn new(
+        url: &str,
+        key: Option<&ClusterKey>,
+        tls: ClientTls,
+        is_named: bool,
+    ) -> Result<Peer, ClientError> {
         let signer = key.map(|key| {
             Signer::new(key.clone(), || Stamp { now_ms: clock::now_ms(), nonce: fastrand::u128(..) })
         });
         Ok(Peer {
             url: url.to_owned(),
-            client: PeerClient::new(url, signer, ClientOptions::of_peers())?,
+            client: PeerClient::new(url, signer, ClientOptions::of_peers(tls))?,
             gone: CancellationToken::new(),
             is_named,
             may_hold: AtomicBool::new(true),
@@ -185,11 +193,19 @@ impl Peer {
                 }
                 state.is_self = info.node == own;
                 state.is_up = true;
+                state.told = None;
                 state.info = Some(info);
             }
             Ok(Err(error)) => {
-                if state.is_up || state.info.is_none() && !error.is_retryable() {
-                    tracing::warn!(url = self.url, %error, "a peer does not answer");
+                let text = error.to_string();
+                // That does not pass by itself, so it is told although nobody has seen the node up; once.
+                let is_news = error.is_tls() && state.told.as_ref() != Some(&text);
+                if is_news {
+                    state.told = Some(text.clone());
+                }
+                if is_news || state.is_up || state.info.is_none() && !error.is_retryable() && !error.is_tls()
+                {
+                    tracing::warn!(url = self.url, error = text, "a peer does not answer");
                 }
                 state.is_up = false;
             }

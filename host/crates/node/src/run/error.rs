@@ -38,6 +38,9 @@ pub enum RunError {
         /// Why not.
         why: String,
     },
+    /// Certificates cannot be used; a line for each.
+    #[error("{0}")]
+    Tls(String),
     /// This node cannot take part in gossip.
     #[error(transparent)]
     Gossip(#[from] GossipError),

@@ -13,6 +13,7 @@ use crate::reload::Reloader;
 use crate::run::{Around, Ending, RunError, RunOptions, plugin_runtime};
 use crate::shutdown::leave_on_second;
 use crate::sources::Sources;
+use crate::tls::Tls;
 
 /// A process that only ships what its sources bring.
 pub(super) async fn run(options: RunOptions, around: Around) -> Result<(), RunError> {
@@ -26,9 +27,13 @@ pub(super) async fn run(options: RunOptions, around: Around) -> Result<(), RunEr
     let plugins = Plugins::new(config, &options.embedded, runtime);
     let sources = Sources::new(config, plugins, metrics.clone());
     let stop = CancellationToken::new();
-    let reloader = Reloader::new(&options, (sources.clone(), None), metrics.clone(), notify.clone(), &stop)?;
-    let server = forward::backend::bind(config)?;
-    let mut forward = Forward::start(config, data_dir.as_ref(), metrics.clone(), &stop).await?;
+    let tls = Tls::open(&config.tls, &metrics)?;
+    let of = (sources.clone(), None, tls.clone());
+    let reloader = Reloader::new(&options, of, metrics.clone(), notify.clone(), &stop)?;
+    let server = forward::backend::bind(config, &tls)?;
+    tokio::spawn(tls.clone().watch(stop.clone()));
+    let mut forward =
+        Forward::start(config, data_dir.as_ref(), metrics.clone(), &tls.client(), &stop).await?;
     let cursors = std::mem::take(&mut forward.cursors);
     sources.start(forward.sink(), cursors, &stop);
     forward::backend::serve(server, &sources, &reloader, &metrics, &stop);

@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use weir_api::ServerOptions;
 use weir_api::backend::peer::{PlanRequest, SearchMode};
 use weir_api::client::{ClientError, ClientOptions, PeerClient};
+use weir_api::tls::ClientTls;
 use weir_record::RecordId;
 use weir_record::limits::NODE_REQUEST_BYTES_MAX;
 
@@ -25,7 +26,8 @@ const PLAN: PlanRequest =
 async fn recorded(key_byte: u8) -> Vec<u8> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let client = PeerClient::new(&url, Some(signer(key_byte)), ClientOptions::of_peers()).unwrap();
+    let client =
+        PeerClient::new(&url, Some(signer(key_byte)), ClientOptions::of_peers(ClientTls::default())).unwrap();
     let asking = tokio::spawn(async move { client.plan(&PLAN).await });
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut got = Vec::new();
@@ -118,7 +120,7 @@ async fn without_a_key_only_loopback_is_answered() {
     let node = Node::new(Some(PeerNode::new(None)));
     let open = run_node(node, ([0, 0, 0, 0], 0).into(), ServerOptions::default());
     let url = format!("http://127.0.0.1:{}", open.address.port());
-    let client = PeerClient::new(&url, None, ClientOptions::of_peers()).unwrap();
+    let client = PeerClient::new(&url, None, ClientOptions::of_peers(ClientTls::default())).unwrap();
     let error = client.info().await.unwrap_err();
     assert_eq!(refused(&error), (403, "no_cluster_key"));
     assert!(error.to_string().contains("set cluster.key_file to the same key on every node"), "{error}");

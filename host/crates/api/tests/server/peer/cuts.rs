@@ -3,6 +3,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use weir_api::client::{ClientError, ClientOptions, PeerClient};
+use weir_api::tls::ClientTls;
 use weir_api::wire::peer::SearchMode;
 use weir_api::wire::peer::frame;
 
@@ -34,7 +35,7 @@ async fn searched(body: &[u8]) -> Result<usize, ClientError> {
         let _ = stream.shutdown().await;
         let _ = stream.read_to_end(&mut request).await;
     });
-    let client = PeerClient::new(&url, None, ClientOptions::of_peers()).unwrap();
+    let client = PeerClient::new(&url, None, ClientOptions::of_peers(ClientTls::default())).unwrap();
     let mut answer = client.search(&search(SearchMode::Rows)).await?;
     let mut parts = 0;
     while answer.next().await?.is_some() {

@@ -208,21 +208,47 @@ fn a_public_address_is_refused_with_the_line_to_add() {
 #[test]
 fn what_this_version_cannot_do_is_refused_where_ignoring_it_would_be_unsafe() {
     check(
-        "[node]\nroles = [\"ingest\"]\n[tls]\ncert = \"a\"\n[auth]\n[cluster]\ngossip = \"127.0.0.1:7659\"\npeers = [\"https://b\"]\n[sources.a]\nplugin = \"file-source\"\ndurability = \"replicated\"\n[forward]\nto = [\"https://a\", \"tcp://b:1\"]",
+        "[node]\nroles = [\"ingest\"]\n[tls]\ncert = \"a\"\nkey = \"b\"\n[auth]\n[cluster]\ngossip = \"127.0.0.1:7659\"\npeers = [\"https://b\"]\n[sources.a]\nplugin = \"file-source\"\ndurability = \"replicated\"\n[forward]\nto = [\"https://a\", \"tcp://b:1\"]",
         &[
-            "weir.toml:3:2: tls: this version has no TLS yet",
-            "weir.toml:5:2: auth: this version has no tokens yet",
-            "weir.toml:8:10: cluster.peers: https://b: this version has no TLS yet; name an http:// address",
-            "weir.toml:13:7: forward.to: https://a: this version has no TLS yet; ship to an http:// address on a network you trust",
-            "weir.toml:13:20: forward.to: tcp://b:1: lines go out of a process with the forward role alone; name the peer's API, such as http://host:7650",
+            "weir.toml:6:2: auth: this version has no tokens yet",
+            "weir.toml:14:20: forward.to: tcp://b:1: lines go out of a process with the forward role alone; name the peer's API, such as http://host:7650",
         ],
     );
     check(
         "[node]\nroles = [\"forward\"]\n[forward]\nto = [\"tcp://a:1\", \"http://b\", \"tcp://c:1\"]",
         &[
-            "weir.toml:4:20: forward.to: http://b: records go to APIs (http://) or to line ports (tcp://), not to both; name one kind",
+            "weir.toml:4:20: forward.to: http://b: records go to APIs (http://, https://) or to line ports (tcp://), not to both; name one kind",
         ],
     );
+}
+
+#[test]
+fn certificates_need_their_keys_and_authorities_something_to_be_asked_over() {
+    let pair = "[tls]\ncert = \"c.pem\"\nkey = \"k.pem\"\n";
+    for (text, want) in [
+        (
+            "[tls]\ncert = \"c.pem\"",
+            "2:8: tls.cert: expected tls.key beside it, got none; a certificate is of use only with its key",
+        ),
+        (
+            "[tls]\nkey = \"k.pem\"",
+            "2:7: tls.key: expected tls.cert beside it, got none; a certificate is of use only with its key",
+        ),
+        (
+            "[tls]\nclient_ca = \"a.pem\"",
+            "2:13: tls.client_ca: expected tls.cert and tls.key beside it, got neither: clients show certificates only \
+             over TLS",
+        ),
+        (
+            &format!("{pair}client_auth = \"all\""),
+            "4:15: tls.client_auth: expected tls.client_ca beside it, got none: it says whose certificates clients may show",
+        ),
+    ] {
+        check(text, &[&format!("weir.toml:{want}")]);
+    }
+    // Without tokens TLS alone does not open a public address.
+    let public = format!("{pair}[listen]\napi = \"10.0.0.5:1\"");
+    assert!(lines(&load_with(public.as_bytes(), &[]))[0].contains("needs [tls] and [auth]"));
 }
 
 #[test]

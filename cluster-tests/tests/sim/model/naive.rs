@@ -17,6 +17,7 @@ pub(crate) enum Naive {
     Word { regex: Regex, is_bound: [bool; 2] },
     Regex(Regex),
     Topic(String),
+    Topics(String),
     Label { name: String, value: String },
     Field { scope: Scope, name: String, operator: Operator, value: Operand },
     Level { operator: Operator, level: Level },
@@ -38,6 +39,7 @@ impl Naive {
             Expr::Bytes { bytes, any_case } => Naive::Regex(literal(bytes, *any_case)),
             Expr::Regex(pattern) => Naive::Regex(compiled(pattern)),
             Expr::Topic(topic) => Naive::Topic(topic.clone()),
+            Expr::Topics(start) => Naive::Topics(start.clone()),
             Expr::Label { name, value } => Naive::Label { name: name.clone(), value: value.clone() },
             Expr::Field { scope, name, operator, value } => {
                 Naive::Field { scope: *scope, name: name.clone(), operator: *operator, value: value.clone() }
@@ -56,6 +58,7 @@ impl Naive {
             Naive::Word { regex, is_bound } => has_word(regex, *is_bound, &line.bytes),
             Naive::Regex(regex) => regex.is_match(&line.bytes),
             Naive::Topic(topic) => stream.topic() == topic,
+            Naive::Topics(start) => stream.topic().starts_with(start.as_str()),
             Naive::Label { name, value } => stream.label(name).unwrap_or_default() == value,
             Naive::Field { scope, name, operator, value } => {
                 let own = line.fields.iter().filter(|(known, _)| known == name);

@@ -112,6 +112,7 @@ fn leaf(prng: &mut Prng, sent: &[Sent]) -> Expr {
         0..6 => word(prng, sent),
         6..9 => bytes(prng, sent),
         9..12 => Expr::Regex(one_of(prng, &REGEXES).to_owned()),
+        12 if prng.once_in(2) => Expr::Topics(one_of(prng, &["we", "web", "x", ""]).to_owned()),
         12 => Expr::Topic(one_of(prng, &["web", "debug", "none"]).to_owned()),
         13 => {
             let (name, value) = one_of(

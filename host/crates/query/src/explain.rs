@@ -123,6 +123,7 @@ fn explain_term(term: &Expr) -> Result<(String, Option<String>), CompileError> {
             (format!("these bytes anywhere{}: {by_filters}", in_any_case(*any_case)), hint)
         }
         Expr::Regex(pattern) => explain_regex(pattern, need.as_ref(), &by_filters)?,
+        Expr::Topics(_) => ("streams whose topic begins so; others are passed over".to_owned(), None),
         Expr::Topic(_) => ("streams of this topic; others are passed over".to_owned(), None),
         Expr::Label { .. } => ("streams with this label; others are passed over".to_owned(), None),
         Expr::Field { scope, name, operator, value } => {
@@ -247,6 +248,7 @@ mod tests {
             ("/\\d+/", None, "no text that every match holds, every record is tried; no filter helps"),
             ("/(err|warn)or/", None, "records with one of \"err\", \"warn\" are tried; no filter helps"),
             ("topic:a", None, "streams of this topic; others are passed over"),
+            ("topic:a*", None, "streams whose topic begins so; others are passed over"),
             (
                 "status>=500",
                 Some("status"),

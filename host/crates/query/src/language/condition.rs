@@ -53,6 +53,17 @@ impl<'a> Written<'a> {
         (!is_text).then_some(Written { text, name, operator, value })
     }
 
+    /// Whether it is about the topic, and asks for it as one may.
+    pub(crate) fn is_topic(&self) -> bool {
+        self.name == "topic" && self.operator == Operator::Equal
+    }
+
+    /// How the topics begin that it asks for, when it ends in a `*`.
+    pub(crate) fn topics(&self) -> Option<&'a str> {
+        let start = self.is_topic().then(|| self.value.strip_suffix('*')).flatten();
+        start.filter(|start| !start.contains('*'))
+    }
+
     /// What it compares: for messages.
     pub(crate) fn noun(&self) -> &'static str {
         match self.name {

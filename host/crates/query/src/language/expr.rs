@@ -43,6 +43,8 @@ pub enum Expr {
     Regex(String),
     /// The topic of the stream, exactly.
     Topic(String),
+    /// How the topic of the stream begins.
+    Topics(String),
     /// A label of the stream, exactly. Empty stands for absent too.
     Label {
         /// Name of the label.
@@ -139,6 +141,14 @@ impl fmt::Display for Expr {
             Expr::Topic(value) => {
                 f.write_str("topic:")?;
                 write_value(f, value)
+            }
+            Expr::Topics(start) if lexer::is_bare_value(start) || start.is_empty() => {
+                write!(f, "topic:{start}*")
+            }
+            Expr::Topics(start) => {
+                f.write_str("topic:")?;
+                write_quoted(f, start.as_bytes())?;
+                f.write_char('*')
             }
             Expr::Label { name, value } => {
                 write!(f, "label.{name}:")?;

@@ -205,6 +205,7 @@ impl<'a> Lexer<'a> {
                 "a parenthesis inside a term",
                 format!(r#"put a space before it to group, or quote the whole: "{text}(…""#),
             )),
+            _ if condition.as_ref().is_some_and(|condition| condition.topics().is_some()) => Ok(text),
             _ if text.ends_with('*') && condition.is_some() => Err(ParseError::new(
                 column,
                 "* is no wildcard here",
@@ -225,6 +226,9 @@ impl<'a> Lexer<'a> {
     /// A condition, whose value may follow in quotes.
     fn condition(&mut self, column: usize, written: &Written<'_>) -> Result<Expr, ParseError> {
         let value_column = self.column - written.value.chars().count();
+        if let Some(start) = written.topics() {
+            return Ok(Expr::Topics(start.into()));
+        }
         if !written.value.is_empty() {
             return written.term(column, value_column, Given::Bare(written.value));
         }
@@ -239,14 +243,24 @@ impl<'a> Lexer<'a> {
                 ),
             ));
         }
-        let value = String::from_utf8(self.quoted_or_empty()?).map_err(|_| {
+        let value = self.string()?;
+        let is_start = written.is_topic() && self.peek() == Some('*');
+        if is_start {
+            self.take_char();
+        }
+        self.separated("quote", r#"to find a quote write \" inside the quotes"#)?;
+        let value = String::from_utf8(value).map_err(|_| {
             ParseError::new(
                 column,
                 format!("the value of the {noun} is not UTF-8"),
                 "topics, labels and fields are text",
             )
         })?;
-        written.term(column, value_column, Given::Quoted(value))
+        if is_start {
+            Ok(Expr::Topics(value))
+        } else {
+            written.term(column, value_column, Given::Quoted(value))
+        }
     }
 
     fn quoted(&mut self) -> Result<Vec<u8>, ParseError> {

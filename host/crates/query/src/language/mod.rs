@@ -11,6 +11,7 @@
 //! | `a OR b` | either; binds weaker than standing side by side |
 //! | `( … )` | grouping |
 //! | `topic:orders`, `topic:"a b"` | the topic, exactly |
+//! | `topic:team-*`, `topic:"my team "*` | topics that begin so |
 //! | `label.host:web1` | a label, exactly; an absent label is as good as an empty one |
 //! | `status>=500`, `user.id:42`, `a!="b c"` | a field of the payload, JSON or logfmt; operators `:` `!=` `>` `>=` `<` `<=` |
 //! | `field.path:/x` | a field of the payload, also where its name means something else |

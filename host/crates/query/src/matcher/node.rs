@@ -25,6 +25,8 @@ pub(crate) enum Node {
     Literal(Arc<Literal>),
     Pattern(Arc<Pattern>),
     Topic(String),
+    /// The beginning of a topic.
+    Topics(String),
     Label {
         name: String,
         value: String,
@@ -89,6 +91,7 @@ impl Node {
                 }
             }
             Expr::Topic(value) => Node::Topic(value.clone()),
+            Expr::Topics(start) => Node::Topics(start.clone()),
             Expr::Label { name, value } => Node::Label { name: name.clone(), value: value.clone() },
             Expr::Field { scope, name, operator, value } => Node::Field {
                 field: Arc::new(Field::new(name, *operator, value)),
@@ -100,7 +103,7 @@ impl Node {
 
     fn cost(&self) -> usize {
         match self {
-            Node::All | Node::Topic(_) | Node::Label { .. } | Node::Source(_) => 0,
+            Node::All | Node::Topic(_) | Node::Topics(_) | Node::Label { .. } | Node::Source(_) => 0,
             Node::Literal(literal) => 1 + usize::from(literal.needle.case != Case::Exact),
             Node::Pattern(pattern) => {
                 if pattern.needles.is_some() {
@@ -118,7 +121,7 @@ impl Node {
 
     pub(crate) fn asks_for_stream(&self) -> bool {
         match self {
-            Node::Topic(_) | Node::Label { .. } | Node::Source(_) => true,
+            Node::Topic(_) | Node::Topics(_) | Node::Label { .. } | Node::Source(_) => true,
             Node::Field { absent, .. } => *absent == Absent::AskLabel,
             Node::And(parts) | Node::Or(parts) => parts.iter().any(Node::asks_for_stream),
             Node::Not(inner) => inner.asks_for_stream(),
@@ -130,6 +133,7 @@ impl Node {
     pub(crate) fn ask_stream(&self, stream: &Stream, tell: &mut dyn FnMut(bool)) {
         match self {
             Node::Topic(_)
+            | Node::Topics(_)
             | Node::Label { .. }
             | Node::Source(_)
             | Node::Field { absent: Absent::AskLabel, .. } => {
@@ -149,6 +153,7 @@ impl Node {
     fn holds_for(&self, stream: &Stream) -> bool {
         match self {
             Node::Topic(value) => stream.topic() == value,
+            Node::Topics(start) => stream.topic().starts_with(start.as_str()),
             Node::Label { name, value } => stream.label(name).unwrap_or_default() == value,
             Node::Source(source) => is_same_source(source, stream),
             Node::Field { field, .. } => field.holds_for_label(stream),
@@ -161,7 +166,7 @@ impl Node {
         let constant = |holds| if holds { Resolved::Always } else { Resolved::Never };
         match self {
             Node::All => Resolved::Always,
-            Node::Topic(_) | Node::Label { .. } | Node::Source(_) => {
+            Node::Topic(_) | Node::Topics(_) | Node::Label { .. } | Node::Source(_) => {
                 constant(stream.is_some_and(|stream| self.holds_for(stream)))
             }
             Node::Field { field, absent: Absent::AskLabel } => {
@@ -214,7 +219,7 @@ impl Node {
             Node::Pattern(pattern) => pattern.regex.is_match(payload),
             Node::Field { field, absent } => field.matches(payload, *absent == Absent::Holds),
             Node::Level { operator, level } => field::level_matches(payload, *operator, *level),
-            Node::Topic(_) | Node::Label { .. } | Node::Source(_) => false,
+            Node::Topic(_) | Node::Topics(_) | Node::Label { .. } | Node::Source(_) => false,
         }
     }
 
@@ -231,6 +236,7 @@ impl Node {
             | Node::All
             | Node::Not(_)
             | Node::Topic(_)
+            | Node::Topics(_)
             | Node::Label { .. }
             | Node::Source(_) => None,
         }
@@ -261,6 +267,7 @@ fn count_regexes(expr: &Expr) -> usize {
         | Expr::Word { .. }
         | Expr::Bytes { .. }
         | Expr::Topic(_)
+        | Expr::Topics(_)
         | Expr::Label { .. }
         | Expr::Field { .. }
         | Expr::Level { .. } => 0,

@@ -187,6 +187,7 @@ fn naive(expr: &Expr, payload: &[u8], asks: &dyn Fn(&Expr) -> bool) -> bool {
         Expr::Bytes { bytes, any_case } => places(bytes, *any_case, payload).next().is_some(),
         Expr::Regex(pattern) => RegexBuilder::new(pattern).build().unwrap().is_match(payload),
         Expr::Topic(value) => stream().topic() == value,
+        Expr::Topics(start) => stream().topic().starts_with(start.as_str()),
         Expr::Label { name, value } => stream().label(name).unwrap_or("") == value,
         Expr::Field { .. } | Expr::Level { .. } => asks(expr),
     }
@@ -256,6 +257,7 @@ fn exprs() -> impl Strategy<Value = Expr> {
         1 => Just(Expr::Bytes { bytes: b"\xa9a".to_vec(), any_case: true }),
         4 => prop::sample::select(patterns.to_vec()).prop_map(|pattern| Expr::Regex(pattern.into())),
         1 => prop::sample::select(vec!["orders", "x"]).prop_map(|topic| Expr::Topic(topic.into())),
+        1 => prop::sample::select(vec!["", "ord", "orders", "x"]).prop_map(|start| Expr::Topics(start.into())),
         1 => prop::sample::select(vec!["web1", "x", ""])
             .prop_map(|value| Expr::Label { name: "host".into(), value: value.into() }),
         1 => Just(Expr::All),

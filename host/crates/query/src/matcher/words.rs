@@ -142,6 +142,7 @@ pub(crate) fn need_of(node: &Node) -> Option<Need<Vec<u8>>> {
         Node::All
         | Node::Not(_)
         | Node::Topic(_)
+        | Node::Topics(_)
         | Node::Label { .. }
         | Node::Source(_)
         | Node::Field { .. }

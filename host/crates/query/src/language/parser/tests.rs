@@ -87,6 +87,10 @@ fn texts_become_the_trees_they_mean() {
         ("topic:orders", topic("orders")),
         ("topic:\"a b\"", topic("a b")),
         ("topic:a:b", topic("a:b")),
+        ("topic:a*", Expr::Topics("a".into())),
+        ("topic:*", Expr::Topics("".into())),
+        ("-topic:\"a b\"*", not(Expr::Topics("a b".into()))),
+        ("topic:\"a*\"", topic("a*")),
         ("label.host:web1", label("host", "web1")),
         ("label.path:/var/log/x", label("path", "/var/log/x")),
         ("label.k8s.io-x:\"\"", label("k8s.io-x", "")),
@@ -191,6 +195,9 @@ fn errors_point_at_the_column_and_say_what_to_write() {
         ("List<String>", 6, "compares numbers", "\"List<String>\""),
         ("status:>=500", 8, "like an operator", "status>=500"),
         ("é a!==b", 6, "like an operator", "a:\"=b\""),
+        ("topic:a*b*", 1, "no wildcard", "regex"),
+        ("topic:\"a\"*b", 11, "no space", "quote"),
+        ("label.a:b*", 1, "no wildcard", "regex"),
         ("path:/x*", 1, "no wildcard", "regex"),
         ("a:(b OR c)", 3, "parenthesis inside", "space"),
         ("a:b\"c\"", 4, "quote inside", "space"),
@@ -267,6 +274,7 @@ fn exprs() -> impl Strategy<Value = Expr> {
             .prop_map(|(bytes, any_case)| Expr::Bytes { bytes, any_case }),
         prop::sample::select(vec!["a/b", r"\d+(x|y)*", "[a-z]{2,3}$", r"\\", r"(?i)é\."]).prop_map(regex),
         "[ -~é]{1,6}".prop_map(|value| topic(&value)),
+        "[ -~é]{0,6}".prop_map(Expr::Topics),
         ("[a-z][a-z0-9_.-]{0,4}", "[ -~é\n]{0,6}").prop_map(|(name, value)| label(&name, &value)),
         (any::<bool>(), "[a-z@_é][a-z0-9é_.-]{0,4}", any::<bool>(), "[ -~é\n]{0,6}").prop_map(
             |(payload, name, equal, text)| {

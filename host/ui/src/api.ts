@@ -1,5 +1,7 @@
 // Asks the node. Paths are relative: the page works behind a proxy that adds one.
 
+import { token } from "./token.ts";
+
 export interface Row {
   id: string;
   time: string;
@@ -127,12 +129,15 @@ export class ApiError extends Error {
   readonly hint: string | undefined;
   readonly column: number | undefined;
   readonly code: string | undefined;
+  /** The HTTP status; without one the node has not answered. */
+  readonly status: number | undefined;
 
-  constructor(error: { message: string; hint?: string; column?: number; code?: string }) {
+  constructor(error: { message: string; hint?: string; column?: number; code?: string }, status?: number) {
     super(error.message);
     this.hint = error.hint;
     this.column = error.column;
     this.code = error.code;
+    this.status = status;
   }
 }
 
@@ -147,17 +152,21 @@ export function route(path: string, params: Params = {}): URL {
   return url;
 }
 
-async function reach(url: URL, signal?: AbortSignal): Promise<Response> {
+/** Asks, and where a token is wanted asks for that. */
+export async function reach(url: URL, signal?: AbortSignal, headers: Record<string, string> = {}): Promise<Response> {
+  const shown = token.shown;
   let response;
   try {
-    response = await fetch(url, { signal: signal ?? null });
+    response = await fetch(url, { signal: signal ?? null, headers: { ...headers, ...token.headers() } });
   } catch (error) {
     if (isAbort(error)) throw error;
     throw new ApiError({ message: "the node cannot be reached", hint: "is it running?" });
   }
   if (response.ok) return response;
   const body = await response.json().catch(() => null);
-  throw new ApiError(body?.error ?? { message: `the node answered ${response.status} ${response.statusText}` });
+  const error = new ApiError(body?.error ?? { message: `the node answered ${response.status} ${response.statusText}` }, response.status);
+  if (response.status === 401 && (await token.denied(shown, error.message))) return reach(url, signal, headers);
+  throw error;
 }
 
 export function isAbort(error: unknown): boolean {
@@ -196,7 +205,7 @@ export async function query(params: Params, signal: AbortSignal, found: (rows: R
 }
 
 /** Calls `take` with the whole lines of each chunk. A last line without its newline was cut off: ignored. */
-async function eachLines(body: ReadableStream<Uint8Array> | null, take: (lines: string[]) => void): Promise<void> {
+export async function eachLines(body: ReadableStream<Uint8Array> | null, take: (lines: string[]) => void): Promise<void> {
   if (body === null) return;
   const reader = body.getReader();
   const decoder = new TextDecoder();

@@ -78,7 +78,7 @@ export function explore(shell: Shell): Explore {
   const context = contextView({ ...actions, settings: () => ({ mark: null, columns: [], wrap: true, utc: state.utc }) }, () => {
     if (state.around) shell.restyle({ around: "" });
   });
-  const live = new Live(arrived, () => void refused());
+  const live = new Live(arrived, refused);
 
   // The line above the list.
   const order = make("select", { "aria-label": "Order", onchange: () => shell.change({ order: order.value === "asc" ? "asc" : "desc" }) },
@@ -264,15 +264,9 @@ export function explore(shell: Shell): Explore {
     list.toTop();
   }
 
-  async function refused(): Promise<void> {
+  function refused(error: ApiError): void {
     stop();
-    try {
-      // The browser does not say why: the same question without an answer does.
-      await query({ q: state.q, from: "now", to: "now", limit: 1 }, new AbortController().signal, () => {});
-      status.failed(new ApiError({ message: "the node has refused the live view", hint: "it may be stopping, or serve too many of them" }));
-    } catch (error) {
-      failed(error as Error);
-    }
+    failed(error);
   }
 
   function stop(): void {

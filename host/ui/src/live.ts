@@ -1,12 +1,14 @@
 // Records as they arrive. Memory is bounded however long it runs: a ring of records, and of what waits while paused.
 
-import { type Row, route } from "./api.ts";
+import { ApiError, type Row, eachLines, reach, route } from "./api.ts";
 import { type Shown, shown } from "./records.ts";
 
 export const RING = 10_000;
 const RING_CHARS = 32 << 20;
 const FLUSH_MS = 150;
 const RATE_OVER_MS = 5000;
+/** Pause before the node is asked again when the connection is lost. */
+const AGAIN_MS = 1000;
 
 export interface Tally {
   /** Records a second of late. */
@@ -32,17 +34,27 @@ class Ring {
   }
 }
 
+/** The connection broke behind this event. */
+class Interrupted extends Error {
+  readonly last: string;
+
+  constructor(last: string, cause: unknown) {
+    super("interrupted", { cause });
+    this.last = last;
+  }
+}
+
 export class Live {
-  #source: EventSource | null = null;
+  #running: AbortController | null = null;
   #ring = new Ring();
   #fresh: Shown[] = [];
   #timer = 0;
   #times: { at: number; count: number }[] = [];
   #tally: Tally = { rate: 0, dropped: 0, isDroppedUnknown: false, received: 0, isConnected: false };
   readonly #changed: (records: readonly Shown[], fresh: number, tally: Tally) => void;
-  readonly #refused: () => void;
+  readonly #refused: (error: ApiError) => void;
 
-  constructor(changed: (records: readonly Shown[], fresh: number, tally: Tally) => void, refused: () => void) {
+  constructor(changed: (records: readonly Shown[], fresh: number, tally: Tally) => void, refused: (error: ApiError) => void) {
     this.#changed = changed;
     this.#refused = refused;
   }
@@ -53,21 +65,67 @@ export class Live {
     this.#fresh = [];
     this.#times = [];
     this.#tally = { rate: 0, dropped: 0, isDroppedUnknown: false, received: 0, isConnected: false };
-    const source = new EventSource(route("api/v1/tail", { q }));
-    this.#source = source;
-    source.addEventListener("open", () => this.#connected(true));
-    source.addEventListener("error", () => {
-      this.#connected(false);
-      // Otherwise the browser comes back by itself, with the token of the last record.
-      if (source.readyState === EventSource.CLOSED) this.#refused();
-    });
-    source.addEventListener("message", (event) => this.#fresh.push(shown(JSON.parse(event.data) as Row)));
-    source.addEventListener("gap", (event) => {
-      const gap = JSON.parse((event as MessageEvent).data) as { records: number | null };
-      if (gap.records === null) this.#tally.isDroppedUnknown = true;
-      else this.#tally.dropped += gap.records;
-    });
+    const running = new AbortController();
+    this.#running = running;
+    void this.#follow(q, running.signal);
     this.#timer = window.setInterval(() => this.#flush(), FLUSH_MS);
+  }
+
+  /** As a browser's EventSource does, which cannot show a token: comes back by itself, with the id of the last event. */
+  async #follow(q: string, signal: AbortSignal): Promise<void> {
+    let last = "";
+    while (!signal.aborted) {
+      try {
+        const response = await reach(route("api/v1/tail", { q }), signal, last ? { "Last-Event-ID": last } : {});
+        this.#connected(true);
+        last = await this.#events(response, last);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof ApiError && error.code === "bad_resume_token" && last) {
+          last = "";
+          this.#tally.isDroppedUnknown = true;
+          continue;
+        }
+        if (error instanceof ApiError && error.status !== undefined && error.status !== 503) {
+          this.#connected(false);
+          this.#refused(error);
+          return;
+        }
+        if (error instanceof Interrupted) last = error.last;
+      }
+      if (signal.aborted) return;
+      this.#connected(false);
+      await new Promise((done) => setTimeout(done, AGAIN_MS));
+    }
+  }
+
+  /** Takes events until they end; gives the last id. */
+  async #events(response: Response, last: string): Promise<string> {
+    let kind = "";
+    let data = "";
+    try {
+      await eachLines(response.body, (lines) => {
+        for (const line of lines) {
+          if (line === "") {
+            if (data) this.#event(kind, data);
+            kind = data = "";
+          } else if (line.startsWith("data: ")) data += line.slice(6);
+          else if (line.startsWith("event: ")) kind = line.slice(7);
+          else if (line.startsWith("id: ")) last = line.slice(4);
+        }
+      });
+    } catch (error) {
+      throw new Interrupted(last, error);
+    }
+    return last;
+  }
+
+  #event(kind: string, data: string): void {
+    if (kind === "") this.#fresh.push(shown(JSON.parse(data) as Row));
+    if (kind !== "gap") return;
+    const gap = JSON.parse(data) as { records: number | null };
+    if (gap.records === null) this.#tally.isDroppedUnknown = true;
+    else this.#tally.dropped += gap.records;
   }
 
   #connected(is: boolean): void {
@@ -89,8 +147,8 @@ export class Live {
   }
 
   stop(): void {
-    this.#source?.close();
-    this.#source = null;
+    this.#running?.abort();
+    this.#running = null;
     clearInterval(this.#timer);
   }
 }

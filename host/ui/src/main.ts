@@ -14,6 +14,7 @@ import { sourcesPage } from "./sources.ts";
 import { type State, type View, fromUrl, toUrl } from "./state.ts";
 import { themePicker } from "./theme.ts";
 import { timePicker } from "./time_picker.ts";
+import { token } from "./token.ts";
 
 const seen = new Seen();
 let plugins: Plugin[] = [];
@@ -52,7 +53,7 @@ const head = make("header", {},
   make("div", { class: "top" },
     make("a", { class: "brand", href: "./" }, make("img", { src: "icon.svg", alt: "", width: 24, height: 24 }), "weir"),
     make("nav", { "aria-label": "Views" }, ...links),
-    themePicker(), button("?", () => help.toggle(), { class: "plain help-button", title: "Help", "aria-label": "Help" })),
+    token.opener, themePicker(), button("?", () => help.toggle(), { class: "plain help-button", title: "Help", "aria-label": "Help" })),
   searchForm, progress);
 
 /** Asks what is written. */
@@ -139,7 +140,7 @@ const KEYS: Record<string, () => void> = {
   "?": () => help.toggle(),
 };
 
-document.body.prepend(make("a", { class: "skip", href: "#main" }, "To the results"), head, main, help.element);
+document.body.prepend(make("a", { class: "skip", href: "#main" }, "To the results"), head, main, help.element, token.element);
 void json<{ plugins: Plugin[] }>("api/v1/plugins").then((answer) => {
   plugins = answer.plugins;
 }, () => {});

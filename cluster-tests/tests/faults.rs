@@ -14,7 +14,7 @@
 mod check;
 mod life;
 mod point;
-mod strace;
+pub(crate) mod strace;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -35,4 +35,5 @@ mod storms;
 mod tail;
 mod tcp_lines;
 mod tidy;
+mod tokens;
 mod var_log;

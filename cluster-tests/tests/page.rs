@@ -10,6 +10,7 @@ mod proxy;
 mod results;
 mod search;
 mod sums;
+mod token;
 
 use std::path::Path;
 

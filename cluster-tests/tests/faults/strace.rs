@@ -30,7 +30,7 @@ pub(super) struct Injected {
 }
 
 /// Fails, and says what to do, where strace cannot be used.
-pub(super) fn check_usable() -> Result<()> {
+pub(crate) fn check_usable() -> Result<()> {
     let tried =
         Command::new("strace").args(["-D", "-f", "-o", "/dev/null", "true"]).stdin(Stdio::null()).output();
     match tried {

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 use weir_node::config::Overlay;
 
+use crate::cli::ask::TokenArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::go_flags::line_port;
 use crate::cli::load::sets;
@@ -47,7 +48,9 @@ Examples:
   weir forward -prefix=FREEGO_WORK -mq=amqp://user:password@mq/vhost tcp://host:10011
   weir forward --mq amqp://user:password@mq/vhost --queue logs http://a:7650
   weir forward file /var/log/app.log '/var/log/app.log.*' --topic app http://a:7650
-  weir forward -c forwarder.toml";
+  weir forward -c forwarder.toml
+
+A node that asks for tokens wants one with the scope ingest: --token-file FILE, or WEIR_TOKEN.";
 
 /// Ship records to other nodes, by default the lines of standard input
 #[derive(Debug, Args)]
@@ -90,6 +93,8 @@ pub(crate) struct Forward {
     /// What happens when it is full: `block` reads no more, `drop-oldest` drops and counts
     #[arg(long, value_name = "block|drop-oldest")]
     on_full: Option<String>,
+    #[command(flatten)]
+    token: TokenArgs,
     /// One setting: of the source (`grants.…`, `config.…`), or of the node. May be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -119,6 +124,7 @@ pub(crate) fn run(args: &Forward, color: Color) -> Result<Exit, Failure> {
 
 /// Everything the flags say, as settings: they pass the same checks as a file.
 fn overlays(args: &Forward) -> Result<Vec<Overlay>, Failure> {
+    args.token.check()?;
     let source = if args.mq.is_some() { AMQP_SOURCE } else { args.source.as_str() };
     let mut overlays = vec![Overlay::exact("weir forward", &["node", "roles"], json!(["forward"]))];
     let (files, urls) = files_and_urls(&args.urls)?;
@@ -128,6 +134,11 @@ fn overlays(args: &Forward) -> Result<Vec<Overlay>, Failure> {
         let to: Result<Vec<String>, String> = urls.iter().map(|url| line_port(url)).collect();
         let to = to.map_err(|why| Failure::usage(format!("URL: {why}")))?;
         overlays.push(Overlay::exact("URL", &["forward", "to"], json!(to)));
+    }
+    if let Some(path) = &args.token.token_file {
+        overlays.push(Overlay::exact("--token-file", &["forward", "token_file"], json!(path)));
+    } else if let (None, Some(secret)) = (&args.config, args.token.of_environment()) {
+        overlays.push(Overlay::exact("WEIR_TOKEN", &["forward", "token"], json!(secret)));
     }
     let spool = [
         ("--data-dir", ["node", "data_dir"], &args.data_dir),

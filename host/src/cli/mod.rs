@@ -17,6 +17,7 @@ mod streams;
 mod tail;
 mod terminal;
 mod testsvc;
+mod token;
 mod wanted;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -68,6 +69,9 @@ enum Command {
     /// Look into files of records
     #[command(subcommand, arg_required_else_help = true)]
     Segment(segment::Segment),
+    /// Tokens: what requests must show where a node asks for it
+    #[command(subcommand, arg_required_else_help = true)]
+    Token(token::Token),
     Testsvc(testsvc::Testsvc),
     Completions(complete::Completions),
     Man(complete::Man),
@@ -89,6 +93,7 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Cluster(args) => cluster::run(args, cli.color),
         Command::Config(args) => config::run(args, cli.color),
         Command::Segment(args) => segment::run(args, cli.color),
+        Command::Token(args) => token::run(args, cli.color),
         Command::Testsvc(args) => testsvc::run(args),
         Command::Completions(args) => complete::completions(args, Cli::command()),
         Command::Man(args) => complete::man(args, Cli::command()),
@@ -183,6 +188,10 @@ mod tests {
             "weir config check --color blue",
             "weir forward",
             "weir segment export",
+            "weir token",
+            "weir token new --name x",
+            "weir token new --name x --scope everything",
+            "weir token list",
             "weir segment export --format xml x.zst",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).unwrap_err();

@@ -19,7 +19,8 @@ use crate::cli::wanted::WantedArgs;
 
 const EXAMPLES: &str = "\
 The query: words, \"bytes\", /regex/, ~word in any case, NOT or -, OR, parentheses;
-topic:NAME, label.NAME:VALUE; level>=warn (error, warn, info, debug, none);
+topic:NAME, topic:shop-* for all that begin so, label.NAME:VALUE;
+level>=warn (error, warn, info, debug, none);
 fields of JSON and logfmt by : != > >= < <=, as status>=500, user.id:42, path:\"/a b\":
 numbers by value, texts whole; field.NAME is never a label.
 Pipes to filters, run beside the data: error | sample 0.1 | count by path; weir plugin list.

@@ -20,6 +20,7 @@ use weir_record::limits::{FILTER_NAME_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX};
 use weir_record::lines::Group;
 use weir_record::{Batch, RecordId, Stream};
 
+use crate::access::Gate;
 use crate::client::PeerClient;
 pub use crate::error::{ApiError, ErrorKind};
 use crate::oklog::Oklog;
@@ -53,6 +54,11 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Counts records over time, exactly.
     fn histogram(&self, request: HistogramRequest) -> BoxFuture<'_, Result<HistogramAnswer, ApiError>>;
+
+    /// Whom the node lets in; `None` where it lets in anybody.
+    fn gate(&self) -> Option<&Gate> {
+        None
+    }
 
     /// What the routes of OK Log ask beside this; `None` on a node that has none of them.
     fn oklog(&self) -> Option<&dyn Oklog> {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -28,6 +28,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use weir_record::{Batch, Stream, limits};
 
+use crate::access::Secret;
 use crate::backend::Durability;
 use crate::error::{ErrorBody, ErrorEnvelope};
 use crate::params;
@@ -102,6 +103,7 @@ pub struct Client {
     http: legacy::Client<HttpConnector, Full<Bytes>>,
     options: ClientOptions,
     time: Arc<Mutex<Option<NodeTime>>>,
+    token: Option<HeaderValue>,
 }
 
 type Header = (HeaderName, HeaderValue);
@@ -118,7 +120,14 @@ impl Client {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_millis(limits::HTTP_CLIENT_POOL_MS_MAX))
             .build(connector);
-        Ok(Client { base, http, options, time: Arc::default() })
+        Ok(Client { base, http, options, time: Arc::default(), token: None })
+    }
+
+    /// The same client, which shows a token with every request.
+    #[must_use]
+    pub fn with_token(mut self, secret: &Secret) -> Client {
+        self.token = secret.to_header();
+        self
     }
 
     /// The URL of the node.
@@ -296,6 +305,7 @@ impl Client {
         *request.method_mut() = method;
         *request.uri_mut() = self.base.join(path)?;
         request.headers_mut().extend(headers);
+        request.headers_mut().extend(self.token.clone().map(|token| (AUTHORIZATION, token)));
         let sent = timeout(head_timeout, self.http.request(request)).await;
         let answer = sent
             .map_err(|_| ClientError::timeout(self.url(), head_timeout))?

@@ -10,7 +10,10 @@ pub enum ErrorKind {
     BadRequest,
     /// The request does not show that it may be made: sign it.
     Unauthorized,
-    /// Not from there: a browser page of another site asked, or a machine that may not.
+    /// The request shows no token, or one that is good for nothing: show another one.
+    NoToken,
+    /// Not from there, or not with this token: a browser page of another site asked, a machine that may not, or somebody
+    /// who may do something else.
     Forbidden,
     /// No such route.
     NotFound,
@@ -46,7 +49,7 @@ impl ErrorKind {
         use http::StatusCode as Status;
         match self {
             ErrorKind::BadRequest => Status::BAD_REQUEST,
-            ErrorKind::Unauthorized => Status::UNAUTHORIZED,
+            ErrorKind::Unauthorized | ErrorKind::NoToken => Status::UNAUTHORIZED,
             ErrorKind::Forbidden => Status::FORBIDDEN,
             ErrorKind::NotFound => Status::NOT_FOUND,
             ErrorKind::MethodNotAllowed => Status::METHOD_NOT_ALLOWED,

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod cluster;
+mod entrance;
 mod health;
 mod histogram;
 mod ingest;
@@ -24,6 +25,7 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use weir_record::limits;
 
+use crate::access::{Caller, Scope};
 use crate::error::{ApiError, ErrorKind};
 use crate::params::{Params, nearest};
 use crate::server::{self, Response, Shared};
@@ -32,6 +34,8 @@ use crate::server::{self, Response, Shared};
 pub(crate) struct Request {
     pub(crate) head: Parts,
     pub(crate) body: Body,
+    /// Who asks. Nothing is read or written but through it.
+    pub(crate) caller: Caller,
 }
 
 impl Request {
@@ -54,6 +58,28 @@ impl Request {
 
 type Answer = BoxFuture<'static, Result<Response, ApiError>>;
 type Handler = fn(Arc<Shared>, Request) -> Answer;
+/// What may be done at a path, by whom, and how.
+type Act = (Method, Needs, Handler);
+
+/// What a request must show to be answered, where tokens are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing: probes, and the files of the page.
+    Nothing,
+    /// A token with one of these scopes.
+    Any(&'static [Scope]),
+    /// The cluster key's signature, whether tokens are asked for or not.
+    Signature,
+}
+
+const INGEST: Needs = Needs::Any(&[Scope::Ingest]);
+const QUERY: Needs = Needs::Any(&[Scope::Query]);
+const TAIL: Needs = Needs::Any(&[Scope::Tail]);
+const FILTER: Needs = Needs::Any(&[Scope::Filter]);
+const ADMIN: Needs = Needs::Any(&[Scope::Admin]);
+const METRICS: Needs = Needs::Any(&[Scope::Metrics, Scope::Admin]);
+/// Who is there: whoever asks, follows, measures or operates may know.
+const MEMBERS: Needs = Needs::Any(&[Scope::Tail, Scope::Metrics, Scope::Admin, Scope::Node, Scope::Query]);
 
 /// An answer that needs no waiting.
 fn done(answer: Result<Response, ApiError>) -> Answer {
@@ -90,18 +116,18 @@ struct Route {
     body: BodySize,
     /// It is about the records of all nodes: one that does not know what they hold passes it on.
     is_of_all: bool,
-    methods: &'static [(Method, Handler)],
+    methods: &'static [Act],
 }
 
-const fn route(path: &'static str, methods: &'static [(Method, Handler)]) -> Route {
+const fn route(path: &'static str, methods: &'static [Act]) -> Route {
     Route { path, body: BodySize::Small, is_of_all: false, methods }
 }
 
-const fn of_all(path: &'static str, methods: &'static [(Method, Handler)]) -> Route {
+const fn of_all(path: &'static str, methods: &'static [Act]) -> Route {
     Route { path, body: BodySize::Small, is_of_all: true, methods }
 }
 
-const fn node(path: &'static str, methods: &'static [(Method, Handler)]) -> Route {
+const fn node(path: &'static str, methods: &'static [Act]) -> Route {
     Route { path, body: BodySize::Node, is_of_all: false, methods }
 }
 
@@ -110,93 +136,128 @@ static ROUTES: &[Route] = &[
         path: "/api/v1/ingest",
         body: BodySize::Records,
         is_of_all: false,
-        methods: &[(Method::POST, |shared, request| Box::pin(ingest::post(shared, request)))],
+        methods: &[(Method::POST, INGEST, |shared, request| Box::pin(ingest::post(shared, request)))],
     },
     of_all(
         "/api/v1/query",
         &[
-            (Method::GET, |shared, request| Box::pin(query::get(shared, request))),
-            (Method::POST, |shared, request| Box::pin(query::post(shared, request))),
+            (Method::GET, QUERY, |shared, request| Box::pin(query::get(shared, request))),
+            (Method::POST, QUERY, |shared, request| Box::pin(query::post(shared, request))),
         ],
     ),
     of_all(
         "/api/v1/histogram",
-        &[(Method::GET, |shared, request| Box::pin(histogram::get(shared, request)))],
+        &[(Method::GET, QUERY, |shared, request| Box::pin(histogram::get(shared, request)))],
     ),
-    route("/api/v1/tail", &[(Method::GET, |shared, request| Box::pin(tail::get(shared, request)))]),
+    route("/api/v1/tail", &[(Method::GET, TAIL, |shared, request| Box::pin(tail::get(shared, request)))]),
     of_all(
         "/api/v1/streams",
-        &[(Method::GET, |shared, request| Box::pin(catalog::streams(shared, request)))],
+        &[(Method::GET, QUERY, |shared, request| Box::pin(catalog::streams(shared, request)))],
     ),
     Route {
         path: "/api/v1/filters",
         body: BodySize::Component,
         // Where the queries go that will name it.
         is_of_all: true,
-        methods: &[(Method::POST, |shared, request| Box::pin(catalog::add_filter(shared, request)))],
+        methods: &[(Method::POST, FILTER, |shared, request| Box::pin(catalog::add_filter(shared, request)))],
     },
-    route("/api/v1/plugins", &[(Method::GET, |shared, request| Box::pin(catalog::plugins(shared, request)))]),
-    route("/api/v1/cluster", &[(Method::GET, |shared, request| done(cluster::members(&shared, &request)))]),
+    route(
+        "/api/v1/plugins",
+        &[(Method::GET, ADMIN, |shared, request| Box::pin(catalog::plugins(shared, request)))],
+    ),
+    route(
+        "/api/v1/cluster",
+        &[(Method::GET, MEMBERS, |shared, request| done(cluster::members(&shared, &request)))],
+    ),
     route(
         "/api/v1/cluster/forget",
-        &[(Method::POST, |shared, request| done(cluster::forget(&shared, &request)))],
+        &[(Method::POST, ADMIN, |shared, request| done(cluster::forget(&shared, &request)))],
     ),
     route(
         "/api/v1/cluster/drain",
-        &[(Method::POST, |shared, request| Box::pin(cluster::drain(shared, request)))],
+        &[(Method::POST, ADMIN, |shared, request| Box::pin(cluster::drain(shared, request)))],
     ),
     route(
         "/api/v1/cluster/repair",
-        &[(Method::POST, |shared, request| Box::pin(cluster::repair(shared, request)))],
+        &[(Method::POST, ADMIN, |shared, request| Box::pin(cluster::repair(shared, request)))],
     ),
     route(
         "/api/v1/cluster/rebalance",
-        &[(Method::POST, |shared, request| Box::pin(cluster::rebalance(shared, request)))],
+        &[(Method::POST, ADMIN, |shared, request| Box::pin(cluster::rebalance(shared, request)))],
     ),
     node(
         "/api/v1/node/streams",
-        &[(Method::GET, |shared, request| Box::pin(node::streams(shared, request)))],
+        &[(Method::GET, Needs::Signature, |shared, request| Box::pin(node::streams(shared, request)))],
     ),
-    node("/api/v1/node/info", &[(Method::GET, |shared, request| Box::pin(node::info(shared, request)))]),
+    node(
+        "/api/v1/node/info",
+        &[(Method::GET, Needs::Signature, |shared, request| Box::pin(node::info(shared, request)))],
+    ),
     node(
         "/api/v1/node/changes",
-        &[(Method::POST, |shared, request| Box::pin(node::changes(shared, request)))],
+        &[(Method::POST, Needs::Signature, |shared, request| Box::pin(node::changes(shared, request)))],
     ),
-    node("/api/v1/node/names", &[(Method::POST, |shared, request| Box::pin(node::names(shared, request)))]),
-    node("/api/v1/node/origin", &[(Method::GET, |shared, request| Box::pin(node::origin(shared, request)))]),
+    node(
+        "/api/v1/node/names",
+        &[(Method::POST, Needs::Signature, |shared, request| Box::pin(node::names(shared, request)))],
+    ),
+    node(
+        "/api/v1/node/origin",
+        &[(Method::GET, Needs::Signature, |shared, request| Box::pin(node::origin(shared, request)))],
+    ),
     node(
         "/api/v1/node/confirm",
-        &[(Method::POST, |shared, request| Box::pin(node::confirm(shared, request)))],
+        &[(Method::POST, Needs::Signature, |shared, request| Box::pin(node::confirm(shared, request)))],
     ),
-    node("/api/v1/node/holds", &[(Method::POST, |shared, request| Box::pin(node::holds(shared, request)))]),
-    node("/api/v1/node/job", &[(Method::POST, |shared, request| Box::pin(node::job(shared, request)))]),
-    node("/api/v1/node/failed", &[(Method::POST, |shared, request| Box::pin(node::failed(shared, request)))]),
-    node("/api/v1/node/plan", &[(Method::POST, |shared, request| Box::pin(node::plan(shared, request)))]),
-    node("/api/v1/node/search", &[(Method::POST, |shared, request| Box::pin(node::search(shared, request)))]),
+    node(
+        "/api/v1/node/holds",
+        &[(Method::POST, Needs::Signature, |shared, request| Box::pin(node::holds(shared, request)))],
+    ),
+    node(
+        "/api/v1/node/job",
+        &[(Method::POST, Needs::Signature, |shared, request| Box::pin(node::job(shared, request)))],
+    ),
+    node(
+        "/api/v1/node/failed",
+        &[(Method::POST, Needs::Signature, |shared, request| Box::pin(node::failed(shared, request)))],
+    ),
+    node(
+        "/api/v1/node/plan",
+        &[(Method::POST, Needs::Signature, |shared, request| Box::pin(node::plan(shared, request)))],
+    ),
+    node(
+        "/api/v1/node/search",
+        &[(Method::POST, Needs::Signature, |shared, request| Box::pin(node::search(shared, request)))],
+    ),
     node(
         "/api/v1/node/release",
-        &[(Method::POST, |shared, request| Box::pin(node::release(shared, request)))],
+        &[(Method::POST, Needs::Signature, |shared, request| Box::pin(node::release(shared, request)))],
     ),
     Route {
         path: "/api/v1/node/filter",
         body: BodySize::Component,
         is_of_all: false,
-        methods: &[(Method::POST, |shared, request| Box::pin(node::offer(shared, request)))],
+        methods: &[(Method::POST, Needs::Signature, |shared, request| {
+            Box::pin(node::offer(shared, request))
+        })],
     },
-    node("/api/v1/node/tail", &[(Method::POST, |shared, request| Box::pin(node::tail(shared, request)))]),
-    route("/metrics", &[(Method::GET, |shared, _| done(Ok(health::metrics(&shared))))]),
-    route("/-/healthy", &[(Method::GET, |_, _| done(Ok(health::healthy())))]),
-    route("/-/ready", &[(Method::GET, |shared, _| done(health::ready(&shared)))]),
-    route("/-/reload", &[(Method::POST, |shared, request| Box::pin(health::reload(shared, request)))]),
-    route("/", &[(Method::GET, |_, _| done(Ok(page::to_page())))]),
-    route("/ui", &[(Method::GET, |_, _| done(Ok(page::to_page())))]),
+    node(
+        "/api/v1/node/tail",
+        &[(Method::POST, Needs::Signature, |shared, request| Box::pin(node::tail(shared, request)))],
+    ),
+    route("/metrics", &[(Method::GET, METRICS, |shared, _| done(Ok(health::metrics(&shared))))]),
+    route("/-/healthy", &[(Method::GET, Needs::Nothing, |_, _| done(Ok(health::healthy())))]),
+    route("/-/ready", &[(Method::GET, Needs::Nothing, |shared, _| done(health::ready(&shared)))]),
+    route("/-/reload", &[(Method::POST, ADMIN, |shared, request| Box::pin(health::reload(shared, request)))]),
+    route("/", &[(Method::GET, Needs::Nothing, |_, _| done(Ok(page::to_page())))]),
+    route("/ui", &[(Method::GET, Needs::Nothing, |_, _| done(Ok(page::to_page())))]),
     route("/ui/", PAGE),
     route("/ui/page.css", PAGE),
     route("/ui/page.js", PAGE),
     route("/ui/icon.svg", PAGE),
 ];
 
-const PAGE: &[(Method, Handler)] = &[(Method::GET, |_, request| done(page::get(&request)))];
+const PAGE: &[Act] = &[(Method::GET, Needs::Nothing, |_, request| done(page::get(&request)))];
 
 /// All routes: ours, then those of OK Log.
 fn all() -> impl Iterator<Item = &'static Route> {
@@ -208,23 +269,34 @@ pub fn routes() -> impl Iterator<Item = (&'static str, Vec<Method>)> {
     all().map(|route| (route.path, route.allowed()))
 }
 
+/// Every path and method with what a request there must show.
+pub fn guards() -> impl Iterator<Item = (&'static str, Method, Needs)> {
+    let needs = |route: &'static Route| {
+        route
+            .allowed()
+            .into_iter()
+            .filter_map(|method| Some((route.path, method.clone(), route.act(&method)?.1)))
+    };
+    all().flat_map(needs)
+}
+
 impl Route {
     fn allowed(&self) -> Vec<Method> {
-        let mut allowed: Vec<Method> = self.methods.iter().map(|(method, _)| method.clone()).collect();
+        let mut allowed: Vec<Method> = self.methods.iter().map(|(method, ..)| method.clone()).collect();
         if allowed.contains(&Method::GET) {
             allowed.push(Method::HEAD);
         }
         allowed
     }
 
-    fn handler(&self, method: &Method) -> Option<Handler> {
+    fn act(&self, method: &Method) -> Option<&'static Act> {
         let method = if *method == Method::HEAD { &Method::GET } else { method };
-        self.methods.iter().find(|(other, _)| other == method).map(|(_, handler)| *handler)
+        self.methods.iter().find(|(other, ..)| other == method)
     }
 
     async fn answer(&self, shared: Arc<Shared>, request: Request) -> Response {
         let head = &request.head;
-        let Some(handler) = self.handler(&head.method) else {
+        let Some((_, needs, handler)) = self.act(&head.method) else {
             let allowed: Vec<String> = self.allowed().iter().map(ToString::to_string).collect();
             let allowed = allowed.join(", ");
             let error = ApiError::new(
@@ -237,11 +309,21 @@ impl Route {
         };
         let body_bytes_max = self.body.bytes_max(&shared);
         let checked = same_origin(head).and_then(|()| server::check_length(&head.headers, body_bytes_max));
-        let others = self.is_of_all.then(|| shared.backend.passes_on()).flatten();
-        let answered = match (checked, others) {
-            (Ok(()), Some(others)) => pass_on::pass_on(&shared, &others, request, body_bytes_max).await,
-            (Ok(()), None) => handler(shared, request).await,
-            (Err(error), _) => Err(error),
+        let entered = match checked {
+            Ok(()) => entrance::enter(&shared, request, *needs, self.is_of_all, body_bytes_max).await,
+            Err(error) => Err(error),
+        };
+        let answered = match entered {
+            Ok(request) => {
+                let caller = request.caller.clone();
+                let others = self.is_of_all.then(|| shared.backend.passes_on()).flatten();
+                let answered = match others {
+                    Some(others) => pass_on::pass_on(&shared, &others, request, body_bytes_max).await,
+                    None => handler(shared, request).await,
+                };
+                answered.map(|response| server::leased(response, caller))
+            }
+            Err(error) => Err(error),
         };
         answered.unwrap_or_else(|error| {
             // Only a defect is news: a node that is full, busy or stopping says so once, not at every request.
@@ -270,7 +352,7 @@ async fn answer(shared: Arc<Shared>, route: Option<&'static Route>, request: ext
     let (head, body) = request.into_parts();
     let of_oklog = oklog::owns(head.uri.path());
     let mut response = match route {
-        Some(route) => route.answer(shared.clone(), Request { head, body }).await,
+        Some(route) => route.answer(shared.clone(), Request { head, body, caller: Caller::default() }).await,
         None => failed(head.uri.path(), &unknown(head.uri.path()), None),
     };
     server::secure(&mut response);

@@ -7,6 +7,7 @@ mod body;
 mod connections;
 mod counters;
 mod decode;
+mod lease;
 mod listen;
 mod respond;
 mod stall;
@@ -33,8 +34,10 @@ use weir_record::limits;
 use crate::auth::Nonces;
 use crate::backend::Backend;
 use crate::routes;
+pub(crate) use connections::counted_as;
 pub use connections::{Connections, Held, Refusal, Tally};
 use counters::Counters;
+pub(crate) use lease::leased;
 pub use listen::{BindError, listen, pause_after};
 use stall::Stall;
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
+use weir_api::access::Gate;
 use weir_api::backend::{
     ApiError, Backend, Cluster, Durability, ErrorKind, FilterAdded, HistogramAnswer, HistogramRequest,
     IngestRequest, Ingested, OfferedFilter, PeerBackend, PluginInfo, QueryAnswer, QueryRequest, Reloaded,
@@ -44,6 +45,8 @@ pub(crate) struct NodeBackend {
     pub(crate) members: Members,
     pub(crate) sources: Arc<Sources>,
     pub(crate) reloader: Arc<Reloader>,
+    /// Whom it lets in; `None`: anybody.
+    pub(crate) gate: Option<Arc<Gate>>,
     pub(crate) filters: Arc<Filters>,
     pub(crate) metrics: Arc<Metrics>,
     /// Whether there are nodes that know more than this one, which is one of several and has not the role query.
@@ -56,6 +59,10 @@ pub(crate) struct NodeBackend {
 }
 
 impl Backend for NodeBackend {
+    fn gate(&self) -> Option<&Gate> {
+        self.gate.as_deref()
+    }
+
     fn ingest(&self, request: IngestRequest) -> BoxFuture<'_, Result<Ingested, ApiError>> {
         Box::pin(async move {
             let Some(intake) = &self.intake else {

@@ -41,7 +41,7 @@ use crate::forward::shipper::Shipper;
 use crate::ingest::RETENTION_UNBOUNDED_MS;
 use crate::metrics::Metrics;
 use crate::recovered;
-use crate::run::RunError;
+use crate::run::{RunError, forward_token};
 use crate::sources::sink::{Sink, Undeliverable};
 
 /// The forward role of a process.
@@ -68,7 +68,12 @@ impl Forward {
         metrics: Arc<Metrics>,
         stop: &CancellationToken,
     ) -> Result<Forward, RunError> {
-        let nodes = Arc::new(Nodes::new(&config.forward_to, clock::now_ms, metrics.clone())?);
+        let nodes = Arc::new(Nodes::new(
+            &config.forward_to,
+            forward_token(config)?.as_ref(),
+            clock::now_ms,
+            metrics.clone(),
+        )?);
         let opened = match (config.forward_spool, data_dir) {
             (Some(spool), Some(data_dir)) => Some(Journal::open(data_dir, config, spool, metrics.clone())?),
             _ => None,

@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Mutex as Turn;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use weir_api::access::Secret;
 use weir_record::limits::{
     FORWARD_LINES_BACKOFF_MS_MAX, FORWARD_LINES_BACKOFF_MS_MIN, FORWARD_LINES_END_MS_MAX,
 };
@@ -57,11 +58,16 @@ struct Line {
     open: Option<TcpStream>,
     pause_ms: u64,
     text: Text,
+    /// The first line of each connection, where there is one.
+    greeting: Option<Greeting>,
 }
 
+/// A line with a secret in it, which nothing shows.
+struct Greeting(Vec<u8>);
+
 impl LineSink {
-    /// A sink to the line ports at `urls`, which is not empty. Nothing is connected yet.
-    pub(crate) fn new(urls: &[String], stop: CancellationToken) -> LineSink {
+    /// A sink to the line ports at `urls`, which is not empty; each connection begins with the token, if there is one. Nothing is connected yet.
+    pub(crate) fn new(urls: &[String], token: Option<&Secret>, stop: CancellationToken) -> LineSink {
         let mut targets: Vec<Target> = urls.iter().map(|url| Target::of(url)).collect();
         fastrand::shuffle(&mut targets);
         let line = Line {
@@ -70,6 +76,7 @@ impl LineSink {
             open: None,
             pause_ms: FORWARD_LINES_BACKOFF_MS_MIN,
             text: Text::default(),
+            greeting: token.map(|secret| Greeting(format!("token {}\n", secret.reveal()).into_bytes())),
         };
         LineSink { line: Arc::new(Turn::new(line)), minter: Mutex::new(Minter::new(RecordId::MIN)), stop }
     }
@@ -149,7 +156,13 @@ impl Line {
         }
         loop {
             let target = &self.targets[self.next];
-            match target.connect().await {
+            let mut connected = target.connect().await;
+            if let (Ok(open), Some(Greeting(line))) = (&mut connected, &self.greeting)
+                && let Err(error) = open.write_all(line).await
+            {
+                connected = Err(error);
+            }
+            match connected {
                 Ok(open) => return Ok(open),
                 Err(error) => tracing::warn!(to = %target, %error, "cannot connect; trying on"),
             }
@@ -185,11 +198,18 @@ async fn write(open: &mut TcpStream, mut bytes: &[u8]) -> Result<(), (usize, io:
 /// Whether the peer has ended a connection, as far as the kernel knows. What is written to such a connection is
 /// taken, and lost.
 fn ended(open: &TcpStream) -> Option<String> {
-    let mut chunk = [0; 64];
+    let mut chunk = [0; 256];
+    // A port that asks for tokens says why it turns somebody away.
+    let mut said = None;
     loop {
         match open.try_read(&mut chunk) {
-            Ok(0) => return Some("closed".into()),
-            Ok(_) => {}
+            Ok(0) => return Some(said.unwrap_or_else(|| "closed".into())),
+            Ok(read) => {
+                let text = String::from_utf8_lossy(&chunk[..read]);
+                said.get_or_insert_with(|| {
+                    text.lines().next().unwrap_or_default().escape_debug().to_string()
+                });
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Some(error.to_string()),

@@ -46,6 +46,7 @@ mod sources;
 mod tail;
 mod taking;
 mod tcp_lines;
+pub mod tokens;
 mod upkeep;
 
 pub use inspect::{InspectError, PluginNeed, PluginSummary, inspect};

@@ -1,7 +1,7 @@
 //! The configuration, read again while the process runs: on `POST /-/reload` and on SIGHUP.
 //!
-//! It is checked as a whole before anything changes: settings, plugins, the secrets in files. Then sources, plugins
-//! and policy change, and what else differs is named, since it counts from the next start.
+//! It is checked as a whole before anything changes: settings, plugins, the secrets in files, tokens. Then sources,
+//! plugins, policy and tokens change, and what else differs is named, since it counts from the next start.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
+use weir_api::access::{Token, TokenChanges};
 use weir_api::backend::{ApiError, ErrorKind, Reloaded};
 
 use crate::clock;
@@ -19,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::run::{RunError, RunOptions};
 use crate::sources::Sources;
 use crate::sources::reload::Plan;
+use crate::tokens::Tokens;
 
 /// How long is waited for the last batches of sources that end, before they are only named.
 const ENDING: Duration = Duration::from_secs(10);
@@ -36,6 +38,8 @@ pub(crate) struct Reloader {
     sources: Arc<Sources>,
     /// `None` where no queries are answered.
     filters: Option<Arc<Filters>>,
+    /// `None` where no token is asked for.
+    tokens: Option<Tokens>,
     metrics: Arc<Metrics>,
 }
 
@@ -43,6 +47,7 @@ pub(crate) struct Reloader {
 struct Checked {
     config: Config,
     plan: Plan,
+    tokens: Option<Vec<Token>>,
     waiting: Vec<&'static str>,
 }
 
@@ -52,6 +57,7 @@ impl Reloader {
         options: &RunOptions,
         sources: Arc<Sources>,
         filters: Option<Arc<Filters>>,
+        tokens: Option<Tokens>,
         metrics: Arc<Metrics>,
         stop: &CancellationToken,
     ) -> Result<Arc<Reloader>, RunError> {
@@ -65,6 +71,7 @@ impl Reloader {
             reread: options.reread.clone(),
             sources,
             filters,
+            tokens,
             metrics,
         });
         if options.hangup_reloads {
@@ -105,7 +112,7 @@ impl Reloader {
         let (reloader, old) = (self.clone(), in_force.clone());
         let checking = tokio::task::spawn_blocking(move || reloader.check(&old));
         let checked = checking.await.unwrap_or_else(|error| Err(vec![format!("checking it ended: {error}")]));
-        let Checked { config, plan, waiting } = match checked {
+        let Checked { config, plan, tokens, waiting } = match checked {
             Ok(checked) => checked,
             Err(problems) => {
                 self.metrics.config_reload_success.set(0);
@@ -114,6 +121,8 @@ impl Reloader {
                 return Err(problems);
             }
         };
+        let TokenChanges { added, removed } =
+            self.tokens.as_ref().zip(tokens).map(|(held, read)| held.replace(read)).unwrap_or_default();
         let policy = Policy::new(&config.policy);
         *in_force = config;
         let follows = self.filters.as_ref().is_some_and(|filters| filters.follow(policy));
@@ -131,6 +140,8 @@ impl Reloader {
             ending,
             plugins: exchanged.plugins,
             policy: follows,
+            tokens_added: added,
+            tokens_removed: removed,
             waiting,
         };
         tracing::info!("configuration {}", reloaded.to_string().replace('\n', "; "));
@@ -144,13 +155,18 @@ impl Reloader {
             let those = problems.iter().filter(move |problem| gravity(&problem.gravity));
             those.map(ToString::to_string).collect::<Vec<String>>()
         };
-        let Some(config) = config else { return Err(told(|gravity| *gravity != Gravity::NotYet)) };
+        let tokens = self.tokens.as_ref().map(Tokens::reread).transpose();
+        let (Some(config), Ok(tokens)) = (config, &tokens) else {
+            let mut wrong = told(|gravity| *gravity != Gravity::NotYet);
+            wrong.extend(tokens.err().unwrap_or_default());
+            return Err(wrong);
+        };
         let waiting = changes(&self.started, &config).waiting;
         let config = in_force(&self.started, old, config);
         let plan = self.sources.plan(old, &config)?;
         for problem in told(|gravity| *gravity == Gravity::NotYet) {
             tracing::warn!("{problem}");
         }
-        Ok(Checked { config, plan, waiting })
+        Ok(Checked { config, plan, tokens: tokens.clone(), waiting })
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use weir_api::access::Secret;
 use weir_api::{ClusterKey, Drained, Server, ServerOptions};
 use weir_engine::{Engine, EngineOptions};
 use weir_plugin_runtime::{Runtime, RuntimeOptions};
@@ -57,6 +58,7 @@ use crate::sources::Sources;
 use crate::sources::sink::{LocalSink, Sink};
 use crate::tail::Merged;
 use crate::taking;
+use crate::tokens::Tokens;
 use crate::upkeep::{self, Expiring};
 
 pub use error::RunError;
@@ -106,6 +108,7 @@ async fn start(options: RunOptions) -> Result<(), RunError> {
 /// A node: it keeps a data directory and has an API.
 async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) -> Result<(), RunError> {
     let config = &options.config;
+    let tokens = tokens(config)?;
     let data_dir = DataDir::open(&config.data_dir, fastrand::u64(..))?;
     recovered::tell_moved(data_dir.quarantined(), &metrics);
     let listen = config.listen.api.ok_or_else(|| RunError::Sources("a node needs listen.api".into()))?;
@@ -197,7 +200,9 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     };
     let (stopping, stopping_seen) = watch::channel(false);
     let sources = Sources::new(config, plugins, metrics.clone());
-    let reloader = Reloader::new(&options, sources.clone(), Some(filters.clone()), metrics.clone(), &stop)?;
+    let gate = tokens.as_ref().map(|tokens| tokens.gate().clone());
+    let reloader =
+        Reloader::new(&options, sources.clone(), Some(filters.clone()), tokens, metrics.clone(), &stop)?;
     let gossip = match &config.cluster.gossip {
         None => None,
         Some(of) => Some(
@@ -246,6 +251,7 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
         members,
         sources: sources.clone(),
         reloader,
+        gate: gate.clone(),
         filters,
         metrics: metrics.clone(),
         passes_on: has_others && !config.roles.query,
@@ -342,7 +348,8 @@ async fn node(options: RunOptions, mut signals: Signals, metrics: Arc<Metrics>) 
     let mut lines = JoinSet::new();
     for (port, ingest) in line_ports.into_iter().zip(ingest.iter().cycle()) {
         tracing::info!("{}", port.told());
-        lines.spawn(port.serve(ingest.clone(), stream.clone(), metrics.clone(), taking.clone()));
+        let gate = gate.clone();
+        lines.spawn(port.serve(ingest.clone(), stream.clone(), gate, metrics.clone(), taking.clone()));
     }
     let roles: Vec<&str> = config.roles.names().collect();
     tracing::info!(version = options.version, roles = roles.join(","), "ready");
@@ -392,6 +399,17 @@ fn cluster_key(config: &Config) -> Result<Option<ClusterKey>, RunError> {
     let unusable = |why: String| RunError::Key { path: path.clone(), why };
     let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
     ClusterKey::parse(&text).map(Some).map_err(|error| unusable(error.to_string()))
+}
+
+/// The tokens that requests must show, if any.
+pub(crate) fn tokens(config: &Config) -> Result<Option<Tokens>, RunError> {
+    Tokens::open(config.auth.as_ref()).map_err(|problems| RunError::Tokens(problems.join("\n")))
+}
+
+/// What is shown to the nodes that records are shipped to.
+pub(crate) fn forward_token(config: &Config) -> Result<Option<Secret>, RunError> {
+    let told = |why| RunError::Tokens(format!("forward.token: {why}"));
+    config.forward_token.as_ref().map(|secret| secret.token().map_err(told)).transpose()
 }
 
 /// Opens the store, and has everything that it holds announced.

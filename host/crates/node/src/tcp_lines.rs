@@ -6,7 +6,11 @@
 //! sender wait. A durable connection whose sender has ended it is closed only when all is on disk, and reset
 //! when that failed: a sender that waits for the end learns what the protocol has no word for.
 //!
+//! Where tokens are asked for, a connection begins with one: see `greeting.rs`. It ends with the token.
+//!
 //! A line whose end never came (reset, silence, shutdown) is kept as the first part that it is.
+
+mod greeting;
 
 use std::io::{self, ErrorKind, Read};
 use std::net::SocketAddr;
@@ -19,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use weir_api::access::{Caller, Gate};
 use weir_api::{BindError, Connections, Held};
 use weir_record::Stream;
 use weir_record::limits::{
@@ -74,6 +79,8 @@ struct Shared {
     ingest: Arc<Ingest>,
     sink: LocalSink,
     stream: Stream,
+    /// Whom it lets in; `None`: anybody.
+    gate: Option<Arc<Gate>>,
     metrics: Arc<Metrics>,
     connections: Connections,
     /// One permit per connection that has read and not yet handed on: it bounds the memory of all turns.
@@ -100,6 +107,7 @@ impl LinePort {
         self,
         ingest: Arc<Ingest>,
         stream: Stream,
+        gate: Option<Arc<Gate>>,
         metrics: Arc<Metrics>,
         stop: CancellationToken,
     ) {
@@ -108,6 +116,7 @@ impl LinePort {
             sink: LocalSink::new(ingest.clone(), self.mode.name(), stop.clone()),
             ingest,
             stream,
+            gate,
             metrics,
             connections: Connections::new(LINES_CONNECTIONS_MAX, LINES_CONNECTIONS_PER_IP_MAX),
             reading: Semaphore::new(LINES_READING_MAX),
@@ -153,10 +162,11 @@ fn admit(tasks: &mut JoinSet<()>, shared: &Arc<Shared>, stream: TcpStream, peer:
                 shared: shared.clone(),
                 buffer: LineBuffer::default(),
                 rest: None,
+                caller: Caller::default(),
                 _open: Open { gauge, _held: held },
             };
             tasks.spawn(async move {
-                if let Err(error) = connection.run(stream).await {
+                if let Err(error) = connection.run(stream, peer).await {
                     tracing::warn!(%peer, port, %error, "lines of a connection were not stored");
                 }
             });
@@ -193,6 +203,8 @@ struct Connection {
     buffer: LineBuffer,
     /// Covers the unfinished line.
     rest: Option<OwnedSemaphorePermit>,
+    /// Who sends.
+    caller: Caller,
     _open: Open,
 }
 
@@ -207,8 +219,31 @@ enum Turn {
 
 impl Connection {
     /// Takes everything the connection brings. An error says that lines are lost; the sender sees a reset.
-    async fn run(mut self, stream: TcpStream) -> Result<(), Undeliverable> {
-        let taken = self.take_all(&stream).await;
+    async fn run(mut self, stream: TcpStream, peer: SocketAddr) -> Result<(), Undeliverable> {
+        let shared = self.shared.clone();
+        if let Some(gate) = &shared.gate {
+            let greeted = greeting::greeted(&stream, gate, shared.stream.topic(), peer.ip());
+            match shared.stop.run_until_cancelled(greeted).await {
+                Some(Ok((caller, rest))) => {
+                    self.caller = caller;
+                    self.buffer.feed(&rest);
+                }
+                Some(Err(why)) => {
+                    shared.metrics.tcp_refused.with_label_values(&[shared.mode.name()]).inc();
+                    tracing::debug!(%peer, why, "connection refused");
+                    greeting::turn_away(stream, &why).await;
+                    return Ok(());
+                }
+                None => {
+                    let _ = stream.set_zero_linger();
+                    return Ok(());
+                }
+            }
+        }
+        let taken = match self.deliver().await {
+            Ok(()) => self.take_all(&stream).await,
+            Err(error) => Err(error),
+        };
         let taken = match taken {
             Ok(Turn::Ended) => return Ok(()),
             Ok(Turn::Open) => match stream.into_std() {
@@ -229,10 +264,12 @@ impl Connection {
     /// Turn after turn, until the connection or the node ends ([`Turn::Open`]).
     async fn take_all(&mut self, stream: &TcpStream) -> Result<Turn, Undeliverable> {
         let shared = self.shared.clone();
+        let mut denied = Box::pin(self.caller.clone().ended());
         loop {
             let readable = tokio::select! {
                 biased;
                 () = shared.stop.cancelled() => return Ok(Turn::Open),
+                () = &mut denied => return Err(Undeliverable("the token of the sender is good for nothing any more".into())),
                 readable = timeout(Duration::from_millis(LINES_IDLE_MS_MAX), stream.readable()) => readable,
             };
             if !matches!(readable, Ok(Ok(()))) {

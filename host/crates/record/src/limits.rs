@@ -3,6 +3,7 @@
 //! A limit that an operator may change has its default here and is passed on from the configuration;
 //! all others are fixed. `fit.rs` holds the relations between them.
 
+mod access;
 mod amqp;
 mod export;
 mod filters;
@@ -15,6 +16,7 @@ mod queries;
 mod repair;
 mod segment;
 
+pub use access::*;
 pub use amqp::*;
 pub use export::*;
 pub use filters::*;

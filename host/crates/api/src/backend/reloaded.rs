@@ -17,6 +17,10 @@ pub struct Reloaded {
     pub plugins: Vec<String>,
     /// Another policy counts for what others may have the node run.
     pub policy: bool,
+    /// Tokens that are new, or differ.
+    pub tokens_added: Vec<String>,
+    /// Tokens that are gone, or differ: what was under way for them has ended.
+    pub tokens_removed: Vec<String>,
     /// Settings that count from the next start of the process.
     pub waiting: Vec<&'static str>,
 }
@@ -31,6 +35,8 @@ impl fmt::Display for Reloaded {
             ("sources stopped", &self.stopped),
             ("sources still storing their last batch", &self.ending),
             ("plugins loaded anew", &self.plugins),
+            ("tokens in force anew", &self.tokens_added),
+            ("tokens taken back", &self.tokens_removed),
         ];
         for (what, names) in names.into_iter().filter(|(_, names)| !names.is_empty()) {
             write!(f, "\n{what}: {}", names.join(", "))?;

@@ -75,6 +75,11 @@ impl ClientError {
         }
     }
 
+    /// Whether the node asks for another token: somebody has to see to that, and then the same succeeds.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, ClientError::Refused { status: 401 | 403, .. })
+    }
+
     /// Whether what was asked for was there and is no more, or is not there: nothing brings it back.
     pub fn is_gone(&self) -> bool {
         matches!(self.code(), Some("origin_gone" | "snapshot_gone"))

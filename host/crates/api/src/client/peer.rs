@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use serde::Serialize;
@@ -79,6 +79,9 @@ impl PeerClient {
         request.method_mut().clone_from(question.method);
         *request.uri_mut() = self.client.base.join(question.path)?;
         request.headers_mut().clone_from(question.headers);
+        let message =
+            Message { method: question.method.as_str(), target: question.path, body: question.body };
+        request.headers_mut().extend(self.signature(message)?);
         let head_timeout = ClientOptions::default().idle_timeout;
         let sent = tokio::time::timeout(head_timeout, self.client.http.request(request)).await;
         sent.map_err(|_| ClientError::timeout(self.url(), head_timeout))?
@@ -242,15 +245,22 @@ impl PeerClient {
         if let Some(content_type) = sent.content_type {
             headers.push((CONTENT_TYPE, HeaderValue::from_static(content_type)));
         }
-        if let Some(signer) = &self.signer {
-            let message = Message { method: method.as_str(), target: &path, body: &sent.bytes };
-            let mut value = HeaderValue::try_from(signer.sign(message).to_string())
-                .map_err(|e| self.client.protocol(&e))?;
-            value.set_sensitive(true);
-            headers.push((AUTHORIZATION, value));
-        }
+        headers.extend(self.signature(Message {
+            method: method.as_str(),
+            target: &path,
+            body: &sent.bytes,
+        })?);
         let head_timeout = self.client.options.idle_timeout + wait;
         self.client.send_within(head_timeout, method, &path, headers, sent.bytes.clone()).await
+    }
+
+    /// The signature of a request as a header, where there is a key to sign with.
+    fn signature(&self, message: Message<'_>) -> Result<Option<(HeaderName, HeaderValue)>, ClientError> {
+        let Some(signer) = &self.signer else { return Ok(None) };
+        let value = HeaderValue::try_from(signer.sign(message).to_string());
+        let mut value = value.map_err(|error| self.client.protocol(&error))?;
+        value.set_sensitive(true);
+        Ok(Some((AUTHORIZATION, value)))
     }
 
     fn frames(&self, answer: http::Response<Incoming>) -> Frames {

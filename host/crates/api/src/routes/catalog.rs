@@ -15,7 +15,9 @@ use crate::wire::PluginsAnswer;
 
 pub(super) async fn streams(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
     request.no_params()?;
-    json(StatusCode::OK, &shared.backend.streams().await?)
+    let mut answer = shared.backend.streams().await?;
+    answer.streams.retain(|stream| request.caller.topics().allows(&stream.topic));
+    json(StatusCode::OK, &answer)
 }
 
 pub(super) async fn plugins(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
@@ -27,7 +29,7 @@ pub(super) async fn add_filter(shared: Arc<Shared>, request: Request) -> Result<
     let mut params = request.params()?;
     let name = filter_name(&mut params)?;
     params.finish(&["name"])?;
-    let Request { head, body } = request;
+    let Request { head, body, .. } = request;
     let body = read_body(&shared, &head.headers, body, PLUGIN_FILE_BYTES_MAX).await?;
     let offered = OfferedFilter { name, component: body.bytes.clone(), signature: None };
     json(StatusCode::OK, &shared.backend.add_filter(offered).await?)

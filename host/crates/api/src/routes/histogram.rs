@@ -9,6 +9,7 @@ use weir_record::{RecordId, limits};
 
 use super::Request;
 use super::query::{bound, check_range, piped, with_filters};
+use crate::access::Caller;
 use crate::backend::HistogramRequest;
 use crate::error::ApiError;
 use crate::params::Params;
@@ -19,12 +20,13 @@ const KNOWN: &[&str] = &["q", "filter", "from", "to", "buckets"];
 
 pub(super) async fn get(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
     let cancel = CancellationToken::new();
-    let request = resolve(request.params()?, shared.backend.now_ms(), &cancel)?;
+    let caller = request.caller.clone();
+    let request = resolve(request.params()?, &caller, shared.backend.now_ms(), &cancel)?;
     // Dropped with this future, when the client goes.
     let _guard = cancel.drop_guard();
     let range = (request.from, request.to);
     let answer = shared.backend.histogram(request).await?;
-    let stats = QueryStats::of(&answer.stats, range.0, range.1);
+    let stats = QueryStats::of(&answer.stats, range.0, range.1).for_caller(&caller);
     let status = if stats.complete { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT };
     server::json(status, &HistogramBody::of(&answer, stats))
 }
@@ -32,6 +34,7 @@ pub(super) async fn get(shared: Arc<Shared>, request: Request) -> Result<Respons
 /// What the parameters ask for, at a time.
 fn resolve(
     mut params: Params,
+    caller: &Caller,
     now_ms: u64,
     cancel: &CancellationToken,
 ) -> Result<HistogramRequest, ApiError> {
@@ -42,7 +45,7 @@ fn resolve(
         params.take("buckets")?.map_or(Ok(limits::HISTOGRAM_BUCKETS_DEFAULT), |b| parse_buckets(&b))?;
     params.finish(KNOWN)?;
     check_range(from, to)?;
-    let Piped { expr, stages } = piped(&text)?;
+    let Piped { expr, stages } = piped(&text, caller)?;
     Ok(HistogramRequest { text, expr, stages, from, to, buckets, cancel: cancel.clone() })
 }
 
@@ -60,7 +63,7 @@ mod tests {
     use super::*;
 
     fn resolved(params: &str) -> Result<HistogramRequest, ApiError> {
-        resolve(Params::parse(params)?, 1_700_000_000_000, &CancellationToken::new())
+        resolve(Params::parse(params)?, &Caller::default(), 1_700_000_000_000, &CancellationToken::new())
     }
 
     #[test]

@@ -39,6 +39,9 @@ pub(super) async fn post(shared: Arc<Shared>, request: Request) -> Result<Respon
         Content::Batches => None,
     };
     params.finish(if stream.is_some() { &["topic", "label.NAME", "durability"] } else { &["durability"] })?;
+    if let Some(stream) = &stream {
+        request.caller.may_write(stream.topic())?;
+    }
     let key = request.head.headers.get("idempotency-key");
     let key = key.map(|value| IdempotencyKey::from_header(value.as_bytes())).transpose()?;
 
@@ -46,6 +49,9 @@ pub(super) async fn post(shared: Arc<Shared>, request: Request) -> Result<Respon
     let HeldBody { bytes, share } =
         read_body(&shared, &request.head.headers, request.body, body_bytes_max).await?;
     let records = records(content, stream, bytes).await?;
+    if let Incoming::Batches { batches, .. } = &records {
+        batches.iter().try_for_each(|batch| request.caller.may_write(batch.stream().topic()))?;
+    }
     let ingested = shared.backend.ingest(IngestRequest { records, durability, key }).await?;
     drop(share);
     json(

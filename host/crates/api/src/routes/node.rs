@@ -32,6 +32,7 @@ use crate::wire::peer::{
     ChangesRequest, ConfirmAnswer, ConfirmRequest, FailedRequest, HoldsAnswer, HoldsRequest, JobRequest,
     NamesRequest, PartError, PlanRequest, ReleaseRequest, SearchRequest, TailRequest, part, text,
 };
+pub(super) use admission::check_signed;
 use admission::{Admitted, admit};
 
 pub(super) async fn info(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {

@@ -14,7 +14,8 @@ mod stream;
 use http::header::VARY;
 use http::{HeaderValue, Method, StatusCode};
 
-use super::{BodySize, Handler, Request, Route, of_all, route};
+use super::{Act, BodySize, MEMBERS, Needs, QUERY, Request, Route, TAIL, of_all, route};
+use crate::access::Scope as OwnScope;
 use crate::error::{ApiError, ErrorKind};
 use crate::oklog::{Oklog, Scope};
 use crate::server::{self, Response, Shared, full};
@@ -23,16 +24,22 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// What a path that is not there is answered with, and a claim that is not there as well.
 const NOT_FOUND: &str = "404 page not found";
 
+/// What a store of OK Log does: it sees all that a node has, and hands over what looks like another node's.
+const NODE: Needs = Needs::Any(&[OwnScope::Node]);
+
 /// The routes, for the table of all.
 pub(super) static ROUTES: &[Route] = &[
-    route("/health", &[(Method::GET, |_, _| super::done(Ok(full(StatusCode::OK, TEXT, "OK\n"))))]),
+    route(
+        "/health",
+        &[(Method::GET, Needs::Nothing, |_, _| super::done(Ok(full(StatusCode::OK, TEXT, "OK\n"))))],
+    ),
     of_all(
         "/store/query",
-        &[(Method::GET, |shared, request| Box::pin(query::get(shared, request, Scope::Cluster)))],
+        &[(Method::GET, QUERY, |shared, request| Box::pin(query::get(shared, request, Scope::Cluster)))],
     ),
     route(
         "/store/_query",
-        &[(Method::GET, |shared, request| Box::pin(query::get(shared, request, Scope::Node)))],
+        &[(Method::GET, QUERY, |shared, request| Box::pin(query::get(shared, request, Scope::Node)))],
     ),
     route("/store/stream", STREAM),
     route("/store/_stream", STREAM),
@@ -40,20 +47,25 @@ pub(super) static ROUTES: &[Route] = &[
         path: "/store/replicate",
         body: BodySize::Records,
         is_of_all: false,
-        methods: &[(Method::POST, |shared, request| Box::pin(replicate::post(shared, request)))],
+        methods: &[(Method::POST, NODE, |shared, request| Box::pin(replicate::post(shared, request)))],
     },
     route("/store/_clusterstate", CLUSTER),
-    route("/ingest/next", &[(Method::GET, |shared, request| Box::pin(claims::next(shared, request)))]),
-    route("/ingest/read", &[(Method::GET, |shared, request| Box::pin(claims::read(shared, request)))]),
-    route("/ingest/commit", &[(Method::POST, |shared, request| Box::pin(claims::commit(shared, request)))]),
-    route("/ingest/failed", &[(Method::POST, |shared, request| Box::pin(claims::failed(shared, request)))]),
-    route("/ingest/_segmentstate", &[(Method::GET, |shared, _| super::done(claims::state(&shared)))]),
+    route("/ingest/next", &[(Method::GET, NODE, |shared, request| Box::pin(claims::next(shared, request)))]),
+    route("/ingest/read", &[(Method::GET, NODE, |shared, request| Box::pin(claims::read(shared, request)))]),
+    route(
+        "/ingest/commit",
+        &[(Method::POST, NODE, |shared, request| Box::pin(claims::commit(shared, request)))],
+    ),
+    route(
+        "/ingest/failed",
+        &[(Method::POST, NODE, |shared, request| Box::pin(claims::failed(shared, request)))],
+    ),
+    route("/ingest/_segmentstate", &[(Method::GET, NODE, |shared, _| super::done(claims::state(&shared)))]),
     route("/ingest/_clusterstate", CLUSTER),
 ];
 
-const STREAM: &[(Method, Handler)] =
-    &[(Method::GET, |shared, request| Box::pin(stream::get(shared, request)))];
-const CLUSTER: &[(Method, Handler)] = &[(Method::GET, |shared, _| super::done(cluster::state(&shared)))];
+const STREAM: &[Act] = &[(Method::GET, TAIL, |shared, request| Box::pin(stream::get(shared, request)))];
+const CLUSTER: &[Act] = &[(Method::GET, MEMBERS, |shared, _| super::done(cluster::state(&shared)))];
 
 /// Whether a path belongs to OK Log, be it a route or not.
 pub(super) fn owns(path: &str) -> bool {

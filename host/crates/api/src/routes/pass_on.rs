@@ -9,12 +9,13 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use axum::body::Body;
 
 use super::Request;
+use super::entrance::with_topics;
 use crate::client::{ClientError, PassedOn, PeerClient};
 use crate::error::{ApiError, ErrorKind};
 use crate::server::{Response, Shared, read_body};
 
 /// Says that a question was passed on, so that it is not passed on again.
-const MARK: HeaderName = HeaderName::from_static("weir-passed-on");
+pub(super) const MARK: HeaderName = HeaderName::from_static("weir-passed-on");
 /// What of a request goes along.
 const ALONG: [HeaderName; 2] = [CONTENT_TYPE, TE];
 
@@ -25,7 +26,7 @@ pub(super) async fn pass_on(
     request: Request,
     body_bytes_max: usize,
 ) -> Result<Response, ApiError> {
-    let Request { head, body } = request;
+    let Request { head, body, caller } = request;
     if head.headers.contains_key(MARK) {
         // Roles have changed, and somebody has not heard of it yet.
         return Err(nobody("it was passed on by a node that took this one for one that answers"));
@@ -36,6 +37,7 @@ pub(super) async fn pass_on(
         headers.extend(head.headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())));
     }
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let path = &with_topics(path, &caller)?;
     let mut why = "none of them is known".to_owned();
     for node in nodes {
         let question = PassedOn { method: &head.method, path, headers: &headers, body: &body.bytes };

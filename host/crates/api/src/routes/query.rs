@@ -16,6 +16,7 @@ use weir_query::{Context, Explanation, Order, ParseError, Piped, parse_piped, ti
 use weir_record::{RecordId, limits};
 
 use super::Request;
+use crate::access::Caller;
 use crate::backend::QueryRequest;
 use crate::error::{ApiError, ErrorKind};
 use crate::format::Format;
@@ -28,14 +29,14 @@ const KNOWN: &[&str] =
 
 pub(super) async fn get(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
     let params = request.params()?;
-    run(&shared, &request.head, params).await
+    run(&shared, &request.head, &request.caller, params).await
 }
 
 /// The same with the parameters in the body: a form, a JSON object, or the text of the query alone.
 pub(super) async fn post(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
     let mut params = request.params()?;
     let content_type = request.content_type();
-    let Request { head, body } = request;
+    let Request { head, body, caller } = request;
     let body = read_body(&shared, &head.headers, body, limits::HTTP_SMALL_BODY_BYTES_MAX).await?;
     let text = std::str::from_utf8(&body.bytes)
         .map_err(|_| ApiError::bad_request("bad_parameter", "the body is not UTF-8"))?;
@@ -53,7 +54,7 @@ pub(super) async fn post(shared: Arc<Shared>, request: Request) -> Result<Respon
             .hint("send a form, a JSON object, or the query as text/plain"));
         }
     }
-    run(&shared, &head, params).await
+    run(&shared, &head, &caller, params).await
 }
 
 /// Adds the members of a JSON object: strings and numbers as they are, `null` as if it were absent.
@@ -78,15 +79,21 @@ fn extend_json(params: &mut Params, text: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-async fn run(shared: &Arc<Shared>, head: &Parts, params: Params) -> Result<Response, ApiError> {
+async fn run(
+    shared: &Arc<Shared>,
+    head: &Parts,
+    caller: &Caller,
+    params: Params,
+) -> Result<Response, ApiError> {
     let cancel = CancellationToken::new();
-    let Resolved { request, format, explain } = resolve(params, shared.backend.now_ms(), &cancel)?;
+    let Resolved { request, format, explain } = resolve(params, caller, shared.backend.now_ms(), &cancel)?;
     let explained = if explain { Some(explanation(&request)?) } else { None };
     // Dropped with the answer, however that ends: a client that has gone is waited for by nobody.
     let guard = cancel.drop_guard();
     let range = (request.from, request.to);
     let started = shared.backend.query(request).await?;
-    let shape = answer::Shape { format, range, trailers: takes_trailers(head), explained };
+    let trailers = takes_trailers(head);
+    let shape = answer::Shape { format, range, trailers, explained, caller: caller.clone() };
     answer::stream(started, shape, guard).await
 }
 
@@ -118,7 +125,12 @@ pub(super) fn takes_trailers(head: &Parts) -> bool {
 }
 
 /// What the parameters ask for, at a time.
-fn resolve(mut params: Params, now_ms: u64, cancel: &CancellationToken) -> Result<Resolved, ApiError> {
+fn resolve(
+    mut params: Params,
+    caller: &Caller,
+    now_ms: u64,
+    cancel: &CancellationToken,
+) -> Result<Resolved, ApiError> {
     let text = with_filters(params.take("q")?.unwrap_or_default(), params.take("filter")?.as_deref());
     let from = bound(&mut params, "from", now_ms)?.unwrap_or(RecordId::MIN);
     let to = bound(&mut params, "to", now_ms)?.unwrap_or(RecordId::MAX);
@@ -141,7 +153,7 @@ fn resolve(mut params: Params, now_ms: u64, cancel: &CancellationToken) -> Resul
         return Err(ApiError::bad_request("bad_parameter", "an explanation has the format ndjson alone")
             .hint("leave format out, or ask with weir query --explain"));
     }
-    let Piped { expr, stages } = piped(&text)?;
+    let Piped { expr, stages } = piped(&text, caller)?;
     if explain && !stages.is_empty() {
         return Err(ApiError::bad_request("bad_parameter", "an explanation is of a query without pipes")
             .hint("leave the pipes out: what stands before them is what is searched for"));
@@ -159,9 +171,10 @@ pub(super) fn with_filters(text: String, filters: Option<&str>) -> String {
     }
 }
 
-/// The meaning of a query's text.
-pub(super) fn piped(text: &str) -> Result<Piped, ApiError> {
-    parse_piped(text).map_err(unreadable)
+/// The meaning of a query's text, when that caller asks.
+pub(super) fn piped(text: &str, caller: &Caller) -> Result<Piped, ApiError> {
+    let Piped { expr, stages } = parse_piped(text).map_err(unreadable)?;
+    Ok(Piped { expr: caller.restrict(expr)?, stages })
 }
 
 fn unreadable(error: ParseError) -> ApiError {
@@ -242,7 +255,7 @@ mod tests {
     }
 
     fn all_resolved(params: &str) -> Result<Resolved, ApiError> {
-        resolve(Params::parse(params)?, NOW_MS, &CancellationToken::new())
+        resolve(Params::parse(params)?, &Caller::default(), NOW_MS, &CancellationToken::new())
     }
 
     #[test]

@@ -27,6 +27,7 @@ use weir_record::limits;
 
 use super::Request;
 use super::query::{piped, with_filters};
+use crate::access::Caller;
 use crate::backend::{TailEvent, TailRequest};
 use crate::error::ApiError;
 use crate::format::Format;
@@ -45,7 +46,7 @@ const HEARTBEAT: &[u8] = b":\n\n";
 
 pub(super) async fn get(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
     let cancel = CancellationToken::new();
-    let request = resolve(&request.head, request.params()?, &cancel)?;
+    let request = resolve(&request.head, request.params()?, &request.caller, &cancel)?;
     // Dropped with the body, when the client goes.
     let guard = cancel.drop_guard();
     let answer = shared.backend.tail(request).await?;
@@ -65,14 +66,19 @@ pub(super) async fn get(shared: Arc<Shared>, request: Request) -> Result<Respons
 
 /// What the request asks for. The header counts more than the parameter: a browser that comes back repeats the
 /// URL of its first request.
-fn resolve(head: &Parts, mut params: Params, cancel: &CancellationToken) -> Result<TailRequest, ApiError> {
+fn resolve(
+    head: &Parts,
+    mut params: Params,
+    caller: &Caller,
+    cancel: &CancellationToken,
+) -> Result<TailRequest, ApiError> {
     let text = with_filters(params.take("q")?.unwrap_or_default(), params.take("filter")?.as_deref());
     let resume = params.take("resume")?;
     params.finish(KNOWN)?;
     let token = head.headers.get(LAST_EVENT_ID).map(HeaderValue::as_bytes);
     let token = token.or(resume.as_deref().map(str::as_bytes)).filter(|token| !token.is_empty());
     let resume = token.map(decode).transpose()?;
-    let Piped { expr, stages } = piped(&text)?;
+    let Piped { expr, stages } = piped(&text, caller)?;
     Ok(TailRequest { text, expr, stages, resume, cancel: cancel.clone() })
 }
 
@@ -174,13 +180,18 @@ mod tests {
             (&[], "q=(", Err("bad_query")),
         ] {
             let params = Params::parse(params).unwrap();
-            let resolved = resolve(&head(headers), params, &CancellationToken::new());
+            let resolved = resolve(&head(headers), params, &Caller::default(), &CancellationToken::new());
             assert_eq!(resolved.map(|request| request.resume).map_err(|error| error.code()), expected);
         }
         let long = URL_SAFE_NO_PAD.encode(vec![0; limits::TAIL_TOKEN_BYTES_MAX + 1]);
         assert!(
-            resolve(&head(&[("last-event-id", &long)]), Params::default(), &CancellationToken::new())
-                .is_err()
+            resolve(
+                &head(&[("last-event-id", &long)]),
+                Params::default(),
+                &Caller::default(),
+                &CancellationToken::new()
+            )
+            .is_err()
         );
     }
 

@@ -104,7 +104,7 @@ impl Drop for Held {
 }
 
 /// One client may own all of an IPv6 /64, so it is counted as one address.
-fn counted_as(ip: IpAddr) -> IpAddr {
+pub(crate) fn counted_as(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
         v4 @ IpAddr::V4(_) => v4,

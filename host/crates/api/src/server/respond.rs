@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::connections::Refusal;
 use crate::auth;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorKind};
 
 pub(crate) use axum::response::Response;
 
@@ -53,9 +53,12 @@ pub(crate) fn failed(error: &ApiError, allow: Option<&str>) -> Response {
     if let Some(seconds) = error.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if status == StatusCode::UNAUTHORIZED {
-        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(auth::SCHEME));
-    }
+    let challenge = match error.kind() {
+        ErrorKind::Unauthorized => Some(auth::SCHEME),
+        ErrorKind::NoToken => Some("Bearer"),
+        _ => None,
+    };
+    headers.extend(challenge.map(|scheme| (WWW_AUTHENTICATE, HeaderValue::from_static(scheme))));
     if let Some(allow) = allow.and_then(|methods| HeaderValue::from_str(methods).ok()) {
         headers.insert(ALLOW, allow);
     }

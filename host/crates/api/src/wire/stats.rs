@@ -7,6 +7,7 @@ use weir_query::Stats;
 use weir_query::stats::Stages;
 use weir_record::RecordId;
 
+use crate::access::Caller;
 use crate::format::rfc3339_ms;
 
 /// `{"stats":{…}}`: the last line of an answer in JSON lines.
@@ -124,6 +125,17 @@ impl QueryStages {
 }
 
 impl QueryStats {
+    /// The same without names of files, units and classes, which may be those of topics, where these are not to be seen.
+    pub(crate) fn for_caller(mut self, caller: &Caller) -> QueryStats {
+        if caller.topics().is_restricted() {
+            for part in &mut self.missing {
+                part.place.clear();
+                "it cannot be read now".clone_into(&mut part.why);
+            }
+        }
+        self
+    }
+
     /// The statistics of a query over a range.
     pub fn of(stats: &Stats, from: RecordId, to: RecordId) -> QueryStats {
         let missing = stats.missing.iter().map(|part| MissingPart {

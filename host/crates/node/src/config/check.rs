@@ -9,7 +9,7 @@ use weir_record::limits::NAME_BYTES_MAX;
 use crate::config::kind::{Bases, Simple, expectation, text_of, understand};
 use crate::config::place::{Gravity, Place, Problems, did_you_mean, join_path};
 use crate::config::read::read_flag_value;
-use crate::config::schema::{KEYS, Key, Kind, Support, Unset, children};
+use crate::config::schema::{KEYS, Key, Kind, Support, Unset, children_of};
 use crate::config::tree::{Entry, Node, Value};
 
 /// A setting that was checked.
@@ -85,15 +85,26 @@ impl Table {
 
 /// Checks a whole configuration.
 pub(crate) fn check(root: Node, bases: Bases<'_>, problems: &mut Problems) -> Table {
+    check_with(KEYS, root, bases, problems)
+}
+
+/// Checks what is made of other settings.
+pub(crate) fn check_with(
+    keys: &'static [Key],
+    root: Node,
+    bases: Bases<'_>,
+    problems: &mut Problems,
+) -> Table {
     let place = root.place.clone();
     let entries = match root.value {
         Value::Table(entries) => entries,
         _ => Vec::new(),
     };
-    Checker { bases, problems }.table("", "", &place, entries)
+    Checker { keys, bases, problems }.table("", "", &place, entries)
 }
 
 struct Checker<'a> {
+    keys: &'static [Key],
     bases: Bases<'a>,
     problems: &'a mut Problems,
 }
@@ -102,7 +113,7 @@ impl Checker<'_> {
     /// A table with the fixed names below `pattern`. `place` is where its own name stands.
     fn table(&mut self, pattern: &str, path: &str, place: &Place, mut entries: Vec<Entry>) -> Table {
         let mut table = Table::default();
-        for (name, key) in children(pattern) {
+        for (name, key) in children_of(self.keys, pattern) {
             let path = join_path(path, name);
             let plain = take(&mut entries, name);
             let from_file = match key.kind {
@@ -191,6 +202,8 @@ impl Checker<'_> {
         }
         let got = match (kind, &node.value) {
             (Kind::Secret(_), Value::Text(_)) => "a text (hidden)".to_owned(),
+            // The secret of a token, where its hash belongs.
+            (_, Value::Text(text)) if text.trim_start().starts_with("weir_") => "a text (hidden)".to_owned(),
             _ => node.describe(),
         };
         let mut text = format!("expected {}, got {got}", expectation(kind));
@@ -277,10 +290,10 @@ impl Checker<'_> {
     }
 
     fn unknown(&mut self, pattern: &str, path: &str, entry: &Entry) {
-        let known: Vec<&str> = children(pattern).map(|(name, _)| name).collect();
+        let known: Vec<&str> = children_of(self.keys, pattern).map(|(name, _)| name).collect();
         let mut text = format!("expected one of {}, got an unknown key", known.join(", "));
         let elsewhere =
-            || KEYS.iter().find(|key| !key.path.contains(['*', '[']) && last(key.path) == entry.key);
+            || self.keys.iter().find(|key| !key.path.contains(['*', '[']) && last(key.path) == entry.key);
         if let Some(near) = did_you_mean(&entry.key, known) {
             let _ = write!(text, "; did you mean `{near}`?");
         } else if let Some(key) = elsewhere() {

@@ -95,6 +95,7 @@ fn of_kind(kind: &Kind) -> Value {
         Kind::OrOff(inner) => either(&of_kind(inner), "off"),
         Kind::Url(schemes) => pattern(&format!("^({})://.+$", schemes.join("|"))),
         Kind::PublicKey => pattern("^ed25519:[0-9a-fA-F]{64}$"),
+        Kind::Time => json!({ "type": "string", "format": "date-time" }),
         Kind::Digest => pattern("^(sha256:)?[0-9a-fA-F]{64}$"),
         Kind::Free => json!({}),
     }

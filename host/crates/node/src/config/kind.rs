@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use weir_plugin_runtime::PublicKey;
+use weir_query::time;
 
 use crate::config::place::Place;
 use crate::config::schema::Kind;
@@ -28,6 +29,7 @@ pub(crate) enum Simple {
     Url(String),
     Path(PathBuf),
     Glob(String),
+    TimeMs(u64),
     Digest([u8; 32]),
     PublicKey(PublicKey),
 }
@@ -55,7 +57,11 @@ pub(crate) fn understand(kind: &Kind, node: &Node, bases: Bases<'_>) -> Option<S
     if let Kind::Bool | Kind::Integer(..) = kind {
         return understand_number(kind, node);
     }
-    let text = text_of(node)?;
+    let date = match (kind, &node.value) {
+        (Kind::Time, Value::Date(date)) => Some(date.as_str()),
+        _ => None,
+    };
+    let text = date.or_else(|| text_of(node))?;
     Some(match kind {
         Kind::Text(_) if !text.is_empty() => Simple::Text(text.to_owned()),
         Kind::Secret(_) if !text.is_empty() => Simple::Secret(text.to_owned()),
@@ -75,6 +81,10 @@ pub(crate) fn understand(kind: &Kind, node: &Node, bases: Bases<'_>) -> Option<S
         Kind::GlobOrName if is_path(text) && !text.contains('/') => Simple::Glob(text.to_owned()),
         Kind::Glob | Kind::GlobOrName if is_path(text) => {
             Simple::Glob(absolute_glob(bases.of(&node.place), text))
+        }
+        // Of the forms of a time only dates: the others count from now, whenever that is.
+        Kind::Time if text.as_bytes().get(4) == Some(&b'-') => {
+            Simple::TimeMs(time::parse_time(text, 0).ok()?)
         }
         Kind::Digest => Simple::Digest(parse_digest(text)?),
         Kind::PublicKey => Simple::PublicKey(text.parse().ok()?),
@@ -145,6 +155,7 @@ pub(crate) fn expectation(kind: &Kind) -> String {
         Kind::Path => "a path".to_owned(),
         Kind::Glob => "a path pattern such as \"/var/log/**/*.log\"".to_owned(),
         Kind::GlobOrName => "a path or name pattern such as \"*.gz\"".to_owned(),
+        Kind::Time => "a time such as 2030-01-31T00:00:00Z".to_owned(),
         Kind::Digest => "a SHA-256 of 64 hex digits".to_owned(),
         Kind::PublicKey => {
             "a public key, ed25519: and 64 hex digits, as `weir plugin keygen` prints".to_owned()

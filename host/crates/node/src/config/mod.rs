@@ -8,6 +8,7 @@
 //! working directory. A resolved path is absolute.
 
 mod amqp;
+mod auth;
 mod changes;
 mod check;
 mod cluster;
@@ -34,13 +35,15 @@ pub use json_schema::json_schema;
 pub use overlay::Overlay;
 pub use place::{Gravity, Place, Problem};
 pub use resolved::{
-    AmqpGrant, AmqpTls, Cluster, Config, Durability, FilesGrant, Gossip, Grants, Listen, OnFull, OnTrap,
-    PluginConfig, PolicyConfig, QueryConfig, Retention, RetentionRule, Roles, Secret, SourceConfig, Spool,
-    StorageConfig,
+    AmqpGrant, AmqpTls, AuthConfig, Cluster, Config, Durability, FilesGrant, Gossip, Grants, Listen, OnFull,
+    OnTrap, PluginConfig, PolicyConfig, QueryConfig, Retention, RetentionRule, Roles, Secret, SourceConfig,
+    Spool, StorageConfig,
 };
 
-use crate::config::kind::Bases;
-use crate::config::place::Problems;
+pub(crate) use crate::config::check::{Checked, Item, Table, check_with};
+pub(crate) use crate::config::kind::{Bases, Simple};
+pub(crate) use crate::config::place::Problems;
+pub(crate) use crate::config::read::read_file;
 use crate::config::tree::{Node, Value};
 
 /// A configuration file, read.

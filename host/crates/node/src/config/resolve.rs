@@ -9,6 +9,7 @@ use weir_record::Stream;
 use weir_record::limits::SOURCES_MAX;
 
 use crate::config::amqp;
+use crate::config::auth::{self, asks_for_tokens};
 use crate::config::check::{Checked, Named, Table};
 use crate::config::cluster;
 use crate::config::gossip;
@@ -35,6 +36,7 @@ pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Proble
         gossip::fits_api(item, gossip, listen, problems);
     }
     let forward_to = forward_to(settings, roles, problems);
+    let auth = auth::auth(settings, peers.as_ref(), problems);
     let plugins: Vec<Option<PluginConfig>> = sorted(settings.names("plugins")).map(plugin).collect();
     let known: Vec<&str> = settings
         .names("plugins")
@@ -55,6 +57,8 @@ pub(crate) fn resolve(settings: &Table, embedded: &[&str], problems: &mut Proble
         listen: listen?,
         forward_spool: forward_spool(settings.table("forward")?, &forward_to, problems).ok()?,
         forward_to,
+        forward_token: auth::forward_token(settings).ok()?,
+        auth: auth.ok()?,
         cluster: peers?,
         oklog_consumers: oklog_consumers?,
         oklog_ingesters,
@@ -78,7 +82,7 @@ fn listen(settings: &Table, roles: Option<Roles>, problems: &mut Problems) -> Op
     let insecure = table.get("insecure").is_some_and(|item| matches!(item.value, Checked::Simple(_)));
     // A wrong `insecure`, or TLS that this version refuses, has been told: no second complaint.
     let guarded =
-        table.get("insecure").is_some() || settings.get("tls").is_some() && settings.get("auth").is_some();
+        table.get("insecure").is_some() || settings.get("tls").is_some() && asks_for_tokens(settings);
     let forward_alone = roles.is_some_and(|roles| !roles.is_node());
     let takes_lines = roles.is_none_or(|roles| roles.ingest);
     let mut port = |name: &str| {
@@ -155,7 +159,7 @@ fn forward_to(settings: &Table, roles: Option<Roles>, problems: &mut Problems) -
 }
 
 /// A setting that was wrong; that has been told.
-struct Told;
+pub(crate) struct Told;
 
 fn forward_spool(table: &Table, to: &[String], problems: &mut Problems) -> Result<Option<Spool>, Told> {
     let on_full = match table.simple("on_full").ok_or(Told)? {

@@ -23,6 +23,10 @@ pub struct Config {
     /// Base URLs of remote ingest nodes (`http://host:port`, no path, no trailing slash). Empty: sources feed
     /// the ingest role of this process.
     pub forward_to: Vec<String>,
+    /// What is shown there.
+    pub forward_token: Option<Secret>,
+    /// Who may do what. `None`: whoever reaches it everything.
+    pub auth: Option<AuthConfig>,
     /// The other nodes, and what this one owes them.
     pub cluster: Cluster,
     /// What a forwarder keeps on disk until it is acknowledged. `None`: nothing.
@@ -50,6 +54,17 @@ pub struct Config {
 pub struct QueryConfig {
     /// How long, in milliseconds. `None`: as long as it will.
     pub timeout_ms: Option<u64>,
+}
+
+/// Who may do what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthConfig {
+    /// The file of tokens.
+    pub tokens_file: PathBuf,
+    /// Requests of one token per second.
+    pub requests_per_s: u64,
+    /// Queries of one token at once.
+    pub queries_max: usize,
 }
 
 /// The roles of a process: any set but the empty one.
@@ -267,6 +282,18 @@ pub enum Secret {
     Inline(String),
     /// What this file holds, without the newline at its end. Read when it is needed.
     File(PathBuf),
+}
+
+impl Secret {
+    /// The secret of a token. The error says what is wrong with it, and not what it is.
+    pub(crate) fn token(&self) -> Result<weir_api::access::Secret, String> {
+        match self {
+            Secret::Inline(text) => {
+                text.parse().map_err(|error: weir_api::access::NotASecret| error.to_string())
+            }
+            Secret::File(path) => crate::tokens::read_secret(path),
+        }
+    }
 }
 
 impl fmt::Debug for Secret {

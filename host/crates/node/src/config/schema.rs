@@ -2,11 +2,12 @@
 //! are made from this one list.
 
 mod amqp;
+mod tokens;
 
 use weir_record::limits::{
     FORWARD_SPOOL_BYTES_MIN, HOLDINGS_QUIET_MS_MAX, HOLDINGS_QUIET_MS_MIN, PIECE_BYTES_MAX, PIECE_BYTES_MIN,
     PLUGIN_CALL_MS_MAX, PLUGIN_MEMORY_BYTES_MAX, REPAIR_AFTER_MS_MAX, REPAIR_AFTER_MS_MIN,
-    REPAIR_BYTES_PER_S_MIN, STORE_SEGMENT_BYTES_MAX, STORE_SEGMENT_BYTES_MIN,
+    REPAIR_BYTES_PER_S_MIN, STORE_SEGMENT_BYTES_MAX, STORE_SEGMENT_BYTES_MIN, TOKEN_RATE_MAX,
 };
 
 /// One setting.
@@ -69,6 +70,8 @@ pub enum Kind {
     Glob,
     /// The same with a slash in it; without one a pattern over file names.
     GlobOrName,
+    /// A point in time: a date of TOML, or the same as text.
+    Time,
     /// SHA-256 in hex, with or without `sha256:` in front.
     Digest,
     /// A key that signs components: `ed25519:` and 64 hex digits.
@@ -101,7 +104,6 @@ pub enum Support {
 pub const INSECURE_PHRASE: &str = "yes, I mean it";
 
 const NO_TLS: Support = Support::Refused("this version has no TLS yet");
-const NO_AUTH: Support = Support::Refused("this version has no tokens yet");
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
 const CENTURY_MS: u64 = 36_525 * DAY_MS;
@@ -175,6 +177,11 @@ const MOST: &[Key] = &[
         Kind::List(&Kind::Url(&["http", "https", "tcp"])),
         "Ingest nodes to ship to; the next one is tried when one fails.",
     ),
+    optional(
+        "forward.token",
+        Kind::Secret("a token such as `weir token new` prints"),
+        "What is shown to the nodes in `to`, where they ask for tokens: one with the scope ingest. Read at the start.",
+    ),
     is(
         "forward.spool",
         SPOOL,
@@ -191,11 +198,21 @@ const MOST: &[Key] = &[
     optional("tls.cert", Kind::Path, "Certificate chain, PEM."),
     optional("tls.key", Kind::Path, "Private key, PEM."),
     optional("tls.client_ca", Kind::Path, "Clients must show a certificate of this authority."),
-    but(NO_AUTH, table("auth", "Who may do what.")),
+    table("auth", "Who may do what. Without it whoever reaches the node may do everything."),
     optional(
         "auth.tokens_file",
         Kind::Path,
-        "Hashed bearer tokens with scopes (ingest, query, tail, admin) and topics.",
+        "Bearer tokens, hashed, with scopes (ingest, query, tail, filter, metrics, node, admin) and topics; `weir token new` adds one. With it every request must show a token, on loopback, too. Read again on reload.",
+    ),
+    optional(
+        "auth.requests_per_s",
+        Kind::Integer(1, TOKEN_RATE_MAX as i64),
+        "Requests that one token may make per second, and those of two seconds at once; more are answered with 429. 2000.",
+    ),
+    optional(
+        "auth.queries",
+        Kind::Integer(1, TOKEN_RATE_MAX as i64),
+        "Queries that one token may have under way; more are answered with 429. 64.",
     ),
     table("cluster", "The other nodes."),
     optional(
@@ -402,9 +419,19 @@ const fn joined<const N: usize>(first: &[Key], then: &[Key]) -> [Key; N] {
     all
 }
 
+pub(crate) use tokens::KEYS as TOKEN_KEYS;
+
 /// The keys directly below a path pattern, with their last segments.
 pub(crate) fn children(parent: &str) -> impl Iterator<Item = (&'static str, &'static Key)> {
-    KEYS.iter().filter_map(move |key| {
+    children_of(KEYS, parent)
+}
+
+/// The same of another list.
+pub(crate) fn children_of<'a>(
+    keys: &'static [Key],
+    parent: &'a str,
+) -> impl Iterator<Item = (&'static str, &'static Key)> + use<'a> {
+    keys.iter().filter_map(move |key| {
         let (above, last) = key.path.rsplit_once('.').unwrap_or(("", key.path));
         (above == parent).then_some((last, key))
     })
@@ -418,8 +445,13 @@ mod tests {
 
     #[test]
     fn every_key_stands_once_and_below_its_parent() {
+        check(KEYS);
+        check(TOKEN_KEYS);
+    }
+
+    fn check(keys: &[Key]) {
         let mut seen = BTreeSet::from([""]);
-        for key in KEYS {
+        for key in keys {
             let (above, last) = key.path.rsplit_once('.').unwrap_or(("", key.path));
             let above = above.strip_suffix(".[]").unwrap_or(above);
             assert!(seen.contains(above), "{} has no parent before it", key.path);

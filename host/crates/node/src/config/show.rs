@@ -76,6 +76,7 @@ fn simple_text(simple: &Simple) -> String {
         Simple::Percent(percent) => format!("{percent}%"),
         Simple::Socket(address) => address.to_string(),
         Simple::Path(path) => path.display().to_string(),
+        Simple::TimeMs(time_ms) => weir_api::format::rfc3339_ms(*time_ms),
         Simple::Digest(digest) => hex(digest),
         Simple::PublicKey(key) => key.to_string(),
     };

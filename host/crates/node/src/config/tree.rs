@@ -24,7 +24,7 @@ pub(crate) enum Spelling {
     Flag(String),
 }
 
-/// A TOML value. Dates are kept as their text: nothing in the configuration takes one.
+/// A TOML value. Dates are kept as their text.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
     Text(String),

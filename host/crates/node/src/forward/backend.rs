@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
+use weir_api::access::Gate;
 use weir_api::backend::{
     ApiError, Backend, Durability, ErrorKind, HistogramAnswer, HistogramRequest, IngestRequest, Ingested,
     PluginInfo, QueryAnswer, QueryRequest, Reloaded, StreamsAnswer, TailAnswer, TailRequest,
@@ -24,6 +25,7 @@ pub(crate) fn bind(config: &Config) -> Result<Option<Server>, BindError> {
 /// Answers there until the process stops.
 pub(crate) fn serve(
     server: Option<Server>,
+    gate: Option<Arc<Gate>>,
     sources: &Arc<Sources>,
     reloader: &Arc<Reloader>,
     metrics: &Arc<Metrics>,
@@ -32,19 +34,28 @@ pub(crate) fn serve(
     let Some(server) = server else { return };
     // Where it was asked for it is told, although a forwarder is else silent.
     eprintln!("listening on http://{}", server.address());
-    let backend =
-        ForwardBackend { sources: sources.clone(), reloader: reloader.clone(), metrics: metrics.clone() };
+    let backend = ForwardBackend {
+        gate,
+        sources: sources.clone(),
+        reloader: reloader.clone(),
+        metrics: metrics.clone(),
+    };
     tokio::spawn(server.serve(Arc::new(backend), stop.clone()));
 }
 
 /// A forwarder, as the server sees it.
 struct ForwardBackend {
+    gate: Option<Arc<Gate>>,
     sources: Arc<Sources>,
     reloader: Arc<Reloader>,
     metrics: Arc<Metrics>,
 }
 
 impl Backend for ForwardBackend {
+    fn gate(&self) -> Option<&Gate> {
+        self.gate.as_deref()
+    }
+
     fn ingest(&self, _request: IngestRequest) -> BoxFuture<'_, Result<Ingested, ApiError>> {
         Box::pin(async { Err(elsewhere()) })
     }

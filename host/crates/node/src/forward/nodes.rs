@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
+use weir_api::access::Secret;
 use weir_api::backend::Durability;
 use weir_api::client::{Client, ClientError, ClientOptions};
 use weir_record::Batch;
@@ -57,14 +58,16 @@ enum Round {
 }
 
 impl Nodes {
-    /// The nodes at `urls`, which is not empty. Nothing is connected yet. `now_ms` is this machine's clock.
+    /// The nodes at `urls`, which is not empty, to which a token is shown. Nothing is connected yet. `now_ms` is this machine's clock.
     pub(crate) fn new(
         urls: &[String],
+        token: Option<&Secret>,
         now_ms: fn() -> u64,
         metrics: Arc<Metrics>,
     ) -> Result<Nodes, ClientError> {
         let peers = urls.iter().map(|url| {
             let client = Client::new(url, ClientOptions::default())?;
+            let client = token.map_or_else(|| client.clone(), |secret| client.clone().with_token(secret));
             Ok(Peer { client, said: Said::default() })
         });
         Ok(Nodes {
@@ -132,7 +135,8 @@ impl Nodes {
             if error.maybe_done() {
                 *batches = std::mem::take(batches).into_iter().map(Batch::maybe_repeated).collect();
             }
-            if error.is_retryable() {
+            // A token that is not valid is no reason to drop records.
+            if error.is_retryable() || error.is_denied() {
                 later = true;
             } else {
                 refused = Some(error);

@@ -10,7 +10,7 @@ use crate::forward_lines::LineSink;
 use crate::metrics::Metrics;
 use crate::plugins::Plugins;
 use crate::reload::Reloader;
-use crate::run::{RunError, RunOptions, plugin_runtime, within_drain};
+use crate::run::{RunError, RunOptions, forward_token, plugin_runtime, tokens, within_drain};
 use crate::shutdown::{Signals, leave_on_second};
 use crate::sources::Sources;
 use crate::sources::sink::Sink;
@@ -25,12 +25,14 @@ pub(crate) async fn run(
     let plugins = Plugins::new(config, &options.embedded, plugin_runtime(None)?);
     let sources = Sources::new(config, plugins, metrics.clone());
     let stop = CancellationToken::new();
-    let lines = Arc::new(LineSink::new(&config.forward_to, stop.clone()));
+    let lines = Arc::new(LineSink::new(&config.forward_to, forward_token(config)?.as_ref(), stop.clone()));
     let sink: Arc<dyn Sink> = lines.clone();
     let server = backend::bind(config)?;
-    let reloader = Reloader::new(&options, sources.clone(), None, metrics.clone(), &stop)?;
+    let tokens = tokens(config)?;
+    let gate = tokens.as_ref().map(|tokens| tokens.gate().clone());
+    let reloader = Reloader::new(&options, sources.clone(), None, tokens, metrics.clone(), &stop)?;
     sources.start(sink, BTreeMap::new(), &stop);
-    backend::serve(server, &sources, &reloader, &metrics, &stop);
+    backend::serve(server, gate, &sources, &reloader, &metrics, &stop);
     let drained = CancellationToken::new();
     tokio::select! {
         () = sources.ended() => {}

@@ -28,7 +28,7 @@ async fn listener() -> (TcpListener, SocketAddr) {
 /// A sink to addresses, in this order.
 fn sink(addresses: &[SocketAddr]) -> LineSink {
     let urls: Vec<String> = addresses.iter().map(|address| format!("tcp://{address}")).collect();
-    let sink = LineSink::new(&urls, CancellationToken::new());
+    let sink = LineSink::new(&urls, None, CancellationToken::new());
     let targets = urls.iter().map(|url| Target::of(url)).collect();
     sink.line.try_lock().unwrap().targets = targets;
     sink

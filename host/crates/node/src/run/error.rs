@@ -38,6 +38,9 @@ pub enum RunError {
         /// Why not.
         why: String,
     },
+    /// The file of tokens, or the token to show to others, cannot be used. A line for each thing that is wrong.
+    #[error("{0}\nno tokens: nothing was started")]
+    Tokens(String),
     /// This node cannot take part in gossip.
     #[error(transparent)]
     Gossip(#[from] GossipError),

@@ -10,7 +10,7 @@ use crate::metrics::Metrics;
 use crate::plugins::Plugins;
 use crate::recovered;
 use crate::reload::Reloader;
-use crate::run::{DRAIN, RunError, RunOptions, plugin_runtime, within_drain};
+use crate::run::{DRAIN, RunError, RunOptions, plugin_runtime, tokens, within_drain};
 use crate::shutdown::{Signals, leave_on_second};
 use crate::sources::Sources;
 
@@ -29,12 +29,14 @@ pub(super) async fn run(
     let plugins = Plugins::new(config, &options.embedded, runtime);
     let sources = Sources::new(config, plugins, metrics.clone());
     let stop = CancellationToken::new();
-    let reloader = Reloader::new(&options, sources.clone(), None, metrics.clone(), &stop)?;
+    let tokens = tokens(config)?;
+    let gate = tokens.as_ref().map(|tokens| tokens.gate().clone());
+    let reloader = Reloader::new(&options, sources.clone(), None, tokens, metrics.clone(), &stop)?;
     let server = forward::backend::bind(config)?;
     let mut forward = Forward::start(config, data_dir.as_ref(), metrics.clone(), &stop).await?;
     let cursors = std::mem::take(&mut forward.cursors);
     sources.start(forward.sink(), cursors, &stop);
-    forward::backend::serve(server, &sources, &reloader, &metrics, &stop);
+    forward::backend::serve(server, gate, &sources, &reloader, &metrics, &stop);
     let finished = async {
         sources.ended().await;
         forward.drained().await;

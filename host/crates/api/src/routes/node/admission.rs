@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
+use axum::body::Body;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use weir_record::limits;
 
 use super::super::Request;
-use crate::auth::{Message, Refused, Signature};
+use crate::auth::{ClusterKey, Message, Refused, Signature};
 use crate::backend::PeerBackend;
 use crate::error::{ApiError, ErrorKind};
 use crate::params::Params;
@@ -41,22 +42,34 @@ pub(super) async fn admit(
         return Err(ApiError::new(ErrorKind::NotFound, "no_cluster", "this node has no part in a cluster")
             .hint("routes under /api/v1/node/ are answered by nodes that have peers"));
     };
-    let Request { head, body } = request;
-    let signed = match peer.cluster_key() {
-        Some(key) => Some((key, signature_of(&head, shared.backend.now_ms())?)),
-        None => same_machine(shared, &head).map(|()| None)?,
+    let Request { head, body, .. } = request;
+    let body = if let Some(key) = peer.cluster_key() {
+        check_signed(shared, key, &head, body, body_bytes_max).await?
+    } else {
+        same_machine(shared, &head)?;
+        read_body(shared, &head.headers, body, body_bytes_max).await?
     };
-    let body = read_body(shared, &head.headers, body, body_bytes_max).await?;
-    if let Some((key, signature)) = signed {
-        let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        let message = Message { method: head.method.as_str(), target, body: &body.bytes };
-        if !key.verify(message, &signature) {
-            return Err(unauthorized("bad_signature", "the request is not signed with this cluster's key")
-                .hint("give all nodes the same cluster.key_file"));
-        }
-        take_once(shared, &signature)?;
-    }
     Ok(Admitted { peer, body, head })
+}
+
+/// Reads a body, and decides whether the request is signed with the cluster key.
+pub(in crate::routes) async fn check_signed(
+    shared: &Shared,
+    key: &ClusterKey,
+    head: &Parts,
+    body: Body,
+    body_bytes_max: usize,
+) -> Result<HeldBody, ApiError> {
+    let signature = signature_of(head, shared.backend.now_ms())?;
+    let body = read_body(shared, &head.headers, body, body_bytes_max).await?;
+    let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let message = Message { method: head.method.as_str(), target, body: &body.bytes };
+    if !key.verify(message, &signature) {
+        return Err(unauthorized("bad_signature", "the request is not signed with this cluster's key")
+            .hint("give all nodes the same cluster.key_file"));
+    }
+    take_once(shared, &signature)?;
+    Ok(body)
 }
 
 /// The signature of a request, made at about this time.
@@ -97,16 +110,24 @@ fn take_once(shared: &Shared, signature: &Signature) -> Result<(), ApiError> {
 }
 
 /// Without a key only processes on the same machine are answered, and only by a server that nobody else can
-/// reach.
+/// reach. Where tokens are asked for not even these: they would read and write what others need a token for.
 fn same_machine(shared: &Shared, head: &Parts) -> Result<(), ApiError> {
     let from = head.extensions.get::<PeerAddress>().map(|PeerAddress(ip)| ip.to_canonical());
-    if from.as_ref().is_some_and(IpAddr::is_loopback) && shared.address.ip().to_canonical().is_loopback() {
+    let tokens = shared.backend.gate().is_some();
+    if !tokens
+        && from.as_ref().is_some_and(IpAddr::is_loopback)
+        && shared.address.ip().to_canonical().is_loopback()
+    {
         return Ok(());
     }
     Err(ApiError::new(
         ErrorKind::Forbidden,
         "no_cluster_key",
-        "without a cluster key this node answers other nodes on loopback only",
+        if tokens {
+            "a node that asks for tokens answers other nodes with a cluster key only"
+        } else {
+            "without a cluster key this node answers other nodes on loopback only"
+        },
     )
     .hint("set cluster.key_file to the same key on every node, or listen on 127.0.0.1"))
 }

@@ -9,6 +9,7 @@ use weir_record::limits::{
 };
 
 use super::pattern;
+use crate::access::Caller;
 use crate::error::ApiError;
 use crate::oklog::go;
 use crate::params::decode_bytes;
@@ -23,6 +24,8 @@ pub(super) struct Asked {
     pub(super) q: Vec<u8>,
     pub(super) regex: bool,
     pub(super) expr: Expr,
+    /// Who asks.
+    pub(super) caller: Caller,
 }
 
 /// A range of time, both ends belonging to it.
@@ -41,7 +44,7 @@ impl Params<'_> {
     }
 
     /// `q` and `regex`. A regex is asked for by the name alone: `regex=false` is a regex, too.
-    pub(super) fn asked(&self) -> Result<Asked, ApiError> {
+    pub(super) fn asked(&self, caller: &Caller) -> Result<Asked, ApiError> {
         let q = self.get("q").unwrap_or_default();
         let regex = self.get("regex").is_some();
         if q.len() > QUERY_BYTES_MAX {
@@ -62,7 +65,7 @@ impl Params<'_> {
                 format!("q takes {written} bytes when it is written out, more than {QUERY_BYTES_MAX}");
             return Err(ApiError::bad_request("bad_query", message));
         }
-        Ok(Asked { q, regex, expr })
+        Ok(Asked { q, regex, expr: caller.restrict(expr)?, caller: caller.clone() })
     }
 
     /// `from` and `to`, which must both be there.
@@ -160,7 +163,7 @@ mod tests {
             ("q=a.b&regex", b"a.b", true),
             ("q=a.b&regex=false", b"a.b", true),
         ] {
-            let asked = Params(params).asked().unwrap();
+            let asked = Params(params).asked(&Caller::default()).unwrap();
             assert_eq!((asked.q.as_slice(), asked.regex), (q, regex), "{params}");
             match asked.expr {
                 Expr::All => assert!(q.is_empty()),
@@ -179,7 +182,7 @@ mod tests {
                 "q takes 16386 bytes when it is written out, more than 16384",
             ),
         ] {
-            let error = Params(params).asked().unwrap_err();
+            let error = Params(params).asked(&Caller::default()).unwrap_err();
             assert!(error.message().starts_with(said), "{params}: {error}");
         }
     }

@@ -37,7 +37,7 @@ pub(super) async fn get(shared: Arc<Shared>, request: Request, scope: Scope) -> 
     let node = oklog(&shared)?;
     let params = Params(request.head.uri.query().unwrap_or_default());
     let range = params.range(shared.backend.now_ms())?;
-    let asked = params.asked()?;
+    let asked = params.asked(&request.caller)?;
     let mut survey = node.survey(range.low(), range.behind(), scope).await?;
     if survey.nodes == 0 {
         return Err(ApiError::new(ErrorKind::Unavailable, "no_stores", "no store nodes available"));
@@ -96,7 +96,8 @@ async fn records(
     };
     started.partial |= partial;
     let trailers = takes_trailers(head);
-    let shape = answer::Shape { format: Format::Oklog, range: (from, to), trailers, explained: None };
+    let caller = asked.caller.clone();
+    let shape = answer::Shape { format: Format::Oklog, range: (from, to), trailers, explained: None, caller };
     answer::stream(started, shape, guard).await
 }
 

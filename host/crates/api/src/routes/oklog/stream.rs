@@ -27,7 +27,7 @@ use crate::server::{BodyError, Response, Shared};
 pub(super) async fn get(shared: Arc<Shared>, request: Request) -> Result<Response, ApiError> {
     oklog(&shared)?;
     let params = Params(request.head.uri.query().unwrap_or_default());
-    let asked = params.asked()?;
+    let asked = params.asked(&request.caller)?;
     let cancel = CancellationToken::new();
     let tail = TailRequest {
         text: String::from_utf8_lossy(&asked.q).into_owned(),

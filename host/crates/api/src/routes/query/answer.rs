@@ -20,6 +20,7 @@ use tokio_util::sync::DropGuard;
 use weir_query::{Rows, Stats};
 use weir_record::{RecordId, limits};
 
+use crate::access::Caller;
 use crate::backend::QueryAnswer;
 use crate::error::ApiError;
 use crate::format::Format;
@@ -35,6 +36,8 @@ pub(in crate::routes) struct Shape {
     pub(in crate::routes) trailers: bool,
     /// An explanation that comes in place of all rows.
     pub(in crate::routes) explained: Option<Bytes>,
+    /// Who asks.
+    pub(in crate::routes) caller: Caller,
 }
 
 type Done = oneshot::Receiver<Result<Stats, ApiError>>;
@@ -170,6 +173,6 @@ impl Writing {
 
     fn stats(&self, stats: &Stats) -> QueryStats {
         let (from, to) = self.shape.range;
-        QueryStats::of(stats, from, to)
+        QueryStats::of(stats, from, to).for_caller(&self.shape.caller)
     }
 }

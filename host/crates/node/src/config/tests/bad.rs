@@ -207,12 +207,36 @@ fn a_public_address_is_refused_with_the_line_to_add() {
 }
 
 #[test]
+fn tokens_need_a_file_and_in_a_cluster_a_key() {
+    for (text, told) in [
+        (
+            "[auth]\nqueries = 3",
+            "weir.toml:1:2: auth: expected tokens_file to name a file of tokens, got nothing; weir token new makes one",
+        ),
+        (
+            "[auth]\ntokens_file = \"t\"\nqueries = 0",
+            "weir.toml:3:11: auth.queries: expected an integer from 1 to 1000000, got 0 (an integer)",
+        ),
+        (
+            "[auth]\ntokens_file = \"t\"\n[cluster]\npeers = [\"http://b:1\"]",
+            "weir.toml:2:15: auth.tokens_file: expected cluster.key_file beside it, got nothing; nodes that ask for tokens know each other by a key",
+        ),
+        (
+            "[forward]\nto = [\"http://a:1\"]\ntoken = \"x\"\ntoken_file = \"y\"",
+            "weir.toml:4:1: forward.token: expected either token or token_file, got both",
+        ),
+    ] {
+        check(text, &[told]);
+    }
+}
+
+#[test]
 fn what_this_version_cannot_do_is_refused_where_ignoring_it_would_be_unsafe() {
     check(
         "[node]\nroles = [\"ingest\"]\n[tls]\ncert = \"a\"\n[auth]\n[cluster]\ngossip = \"127.0.0.1:7659\"\npeers = [\"https://b\"]\n[sources.a]\nplugin = \"file-source\"\ndurability = \"replicated\"\n[forward]\nto = [\"https://a\", \"tcp://b:1\"]",
         &[
             "weir.toml:3:2: tls: this version has no TLS yet",
-            "weir.toml:5:2: auth: this version has no tokens yet",
+            "weir.toml:5:2: auth: expected tokens_file to name a file of tokens, got nothing; weir token new makes one",
             "weir.toml:8:10: cluster.peers: https://b: this version has no TLS yet; name an http:// address",
             "weir.toml:13:7: forward.to: https://a: this version has no TLS yet; ship to an http:// address on a network you trust",
             "weir.toml:13:20: forward.to: tcp://b:1: lines go out of a process with the forward role alone; name the peer's API, such as http://host:7650",

@@ -9,12 +9,7 @@ fn the_configuration_of_the_contract_has_no_error() {
         loaded.problems.iter().map(|problem| (problem.gravity, problem.path.as_str())).collect();
     assert_eq!(
         told,
-        [
-            (Gravity::Refused, "forward.to"),
-            (Gravity::Refused, "forward.to"),
-            (Gravity::Refused, "tls"),
-            (Gravity::Refused, "auth"),
-        ]
+        [(Gravity::Refused, "forward.to"), (Gravity::Refused, "forward.to"), (Gravity::Refused, "tls"),]
     );
     assert!(loaded.config.is_none());
 }
@@ -254,4 +249,19 @@ fn ports_for_lines_move_and_close_one_by_one() {
 fn limits_can_be_lifted() {
     let config = config("[retention]\nage = \"unlimited\"\nbytes = \"100GiB\"");
     assert_eq!(config.retention, Retention { age_ms: None, bytes: Some(100 << 30), rules: Vec::new() });
+}
+
+#[test]
+fn tokens_have_a_file_and_bounds_and_what_is_shown_elsewhere_is_hidden() {
+    let text = "[auth]\ntokens_file = \"tokens.toml\"\nqueries = 3\n[forward]\nto = [\"http://a:1\"]\ntoken = \"weir_secret\"";
+    let loaded = load_with(text.as_bytes(), &[]);
+    assert_eq!(lines(&loaded), Vec::<String>::new());
+    assert!(!loaded.shown.contains("weir_secret"), "{}", loaded.shown);
+    let config = loaded.config.unwrap();
+    let auth = config.auth.unwrap();
+    assert!(auth.tokens_file.is_absolute() && auth.tokens_file.ends_with("tokens.toml"));
+    assert_eq!((auth.requests_per_s, auth.queries_max), (2_000, 3));
+    assert!(!format!("{:?}", config.forward_token).contains("weir_secret"));
+    let file = self::config("[forward]\nto = [\"http://a:1\"]\ntoken_file = \"t\"").forward_token;
+    assert!(matches!(file, Some(Secret::File(path)) if path.ends_with("t")));
 }

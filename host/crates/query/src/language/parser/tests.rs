@@ -88,7 +88,7 @@ fn texts_become_the_trees_they_mean() {
         ("topic:\"a b\"", topic("a b")),
         ("topic:a:b", topic("a:b")),
         ("topic:a*", Expr::Topics("a".into())),
-        ("topic:*", Expr::Topics("".into())),
+        ("topic:*", Expr::Topics(String::new())),
         ("-topic:\"a b\"*", not(Expr::Topics("a b".into()))),
         ("topic:\"a*\"", topic("a*")),
         ("label.host:web1", label("host", "web1")),

@@ -162,7 +162,8 @@ fn expires(text: &str, now_ms: u64) -> Result<u64, Failure> {
         Ok(length_ms) => now_ms.checked_add(length_ms).ok_or_else(wrong)?,
         Err(_) => parse_time(text, now_ms).map_err(|_| wrong())?,
     };
-    if at_ms > now_ms { Ok(at_ms) } else { Err(wrong()) }
+    // Whole seconds read better, and nobody counts on less.
+    if at_ms > now_ms { Ok(at_ms.div_ceil(1000) * 1000) } else { Err(wrong()) }
 }
 
 fn list(tokens: &[Entry], color: Color) -> String {
@@ -171,7 +172,9 @@ fn list(tokens: &[Entry], color: Color) -> String {
         let scopes: Vec<&str> = token.scopes.iter().map(|scope| scope.name()).collect();
         let topics: Vec<&str> = token.topics.patterns().collect();
         let topics = if topics.is_empty() { "all".to_owned() } else { plain(&topics.join(" ")) };
-        let expires = token.expires_ms.map_or_else(|| "never".to_owned(), rfc3339_ms);
+        let expires = token
+            .expires_ms
+            .map_or_else(|| "never".to_owned(), |at_ms| rfc3339_ms(at_ms).replace(".000Z", "Z"));
         vec![plain(&token.name), scopes.join(","), topics, expires]
     };
     let rows: Vec<Vec<String>> = tokens.iter().map(row).collect();

@@ -9,7 +9,7 @@ const KEYS: [string, string][] = [
 ];
 const FORMS: [string, string][] = [
   ["payment declined", "both, as whole words"], ["~payment", "in any case"], ['"lily ord"', "these bytes, anywhere"], ["/timeout after \\d+ms/", "a regex"],
-  ["-healthz, NOT healthz", "without it"], ["a OR b, ( … )", "one of them"], ["topic:orders", "a topic"], ["label.host:web1", "a label"],
+  ["-healthz, NOT healthz", "without it"], ["a OR b, ( … )", "one of them"], ["topic:orders, topic:shop-*", "a topic; all that begin so"], ["label.host:web1", "a label"],
   ["status>=500, user.id:42", "a field of JSON or logfmt"], ["level>=warn", "a level or worse"], ["| count by path", "through a filter"],
 ];
 

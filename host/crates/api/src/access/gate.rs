@@ -22,7 +22,7 @@ const SCHEME: &str = "Bearer";
 pub struct GateOptions {
     /// Requests per second, at least 1.
     pub requests_per_s: u64,
-    /// Queries at once, at least 1.
+    /// Queries and live tails at once, at least 1.
     pub queries_max: usize,
 }
 
@@ -110,7 +110,8 @@ impl Gate {
                 .hint(format!("use a token with the scope {needed}")));
         }
         self.pace(&known, now_ms)?;
-        let place = if needs == [Scope::Query] { Some(place(&known)?) } else { None };
+        let lasts = needs == [Scope::Query] || needs == [Scope::Tail];
+        let place = if lasts { Some(place(&known)?) } else { None };
         Ok(Caller::of(known, now_ms, place))
     }
 
@@ -139,10 +140,13 @@ impl Gate {
     }
 }
 
-/// A place for one more query of a token.
+/// A place for one more query or tail of a token.
 fn place(known: &InForce) -> Result<tokio::sync::OwnedSemaphorePermit, ApiError> {
     known.queries.clone().try_acquire_owned().map_err(|_| {
-        let message = format!("the token {:?} has as many queries under way as it may", known.token.name);
+        let message = format!(
+            "the token {:?} has as many queries and live tails under way as it may",
+            known.token.name
+        );
         ApiError::new(ErrorKind::TooMany, "too_many_queries", message)
             .hint("wait for some to end, or have auth.queries raised")
     })

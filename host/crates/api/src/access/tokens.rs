@@ -41,7 +41,7 @@ pub(super) struct InForce {
     /// Cancelled when it is taken back.
     pub(super) taken_back: CancellationToken,
     pub(super) requests: Mutex<Pace>,
-    /// A permit for each query that it may have under way.
+    /// A permit for each query and each tail that it may have under way.
     pub(super) queries: Arc<Semaphore>,
 }
 

@@ -220,7 +220,23 @@ fn time_of(id: RecordId) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Topics;
     use weir_query::Missing;
+
+    #[test]
+    fn what_is_missing_has_no_names_for_whoever_is_limited_to_topics() {
+        let part = MissingPart {
+            node: "http://a:7650".into(),
+            place: "unit t-debug".into(),
+            why: "t-debug.zst is damaged".into(),
+            ..MissingPart::default()
+        };
+        let stats = QueryStats { missing: vec![part], ..QueryStats::default() };
+        let limited = Caller::restricted(Topics::parse(["shop"]).unwrap());
+        let told = serde_json::to_string(&stats.clone().for_caller(&limited)).unwrap();
+        assert!(told.contains("http://a:7650") && !told.contains("debug"), "{told}");
+        assert_eq!(stats.clone().for_caller(&Caller::default()), stats);
+    }
 
     #[test]
     fn a_header_names_what_fits_and_counts_the_rest() {

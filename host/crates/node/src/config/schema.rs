@@ -212,7 +212,7 @@ const MOST: &[Key] = &[
     optional(
         "auth.queries",
         Kind::Integer(1, TOKEN_RATE_MAX as i64),
-        "Queries that one token may have under way; more are answered with 429. 64.",
+        "Queries and live tails that one token may have under way; more are answered with 429. 64.",
     ),
     table("cluster", "The other nodes."),
     optional(

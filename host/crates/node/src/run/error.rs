@@ -39,7 +39,7 @@ pub enum RunError {
         why: String,
     },
     /// The file of tokens, or the token to show to others, cannot be used. A line for each thing that is wrong.
-    #[error("{0}\nno tokens: nothing was started")]
+    #[error("bad tokens, nothing was started: {0}")]
     Tokens(String),
     /// This node cannot take part in gossip.
     #[error(transparent)]

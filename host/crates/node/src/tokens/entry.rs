@@ -36,7 +36,7 @@ pub fn entry_of(token: &Token) -> String {
         let _ = writeln!(text, "topics  = [{}]", list(token.topics.patterns().collect()));
     }
     if let Some(expires_ms) = token.expires_ms {
-        let _ = writeln!(text, "expires = {}", rfc3339_ms(expires_ms));
+        let _ = writeln!(text, "expires = {}", rfc3339_ms(expires_ms).replace(".000Z", "Z"));
     }
     text
 }

@@ -24,7 +24,11 @@ pub struct FileOfTokens {
 pub fn read_tokens(path: &Path) -> Result<FileOfTokens, String> {
     let told = |error: std::io::Error| {
         let why = error.to_string();
-        format!("cannot read {}: {}", path.display(), why.split(" (os error").next().unwrap_or_default())
+        format!(
+            "cannot read {}: {}",
+            path.display(),
+            why.split(" (os error").next().unwrap_or_default().to_lowercase()
+        )
     };
     let mut bytes = Vec::new();
     let limit = TOKENS_FILE_BYTES_MAX as u64 + 1;
@@ -44,7 +48,11 @@ pub fn read_secret(path: &Path) -> Result<Secret, String> {
     let read = File::open(path).and_then(|file| file.take(SECRET_FILE_BYTES_MAX).read_to_string(&mut text));
     read.map_err(|error| {
         let why = error.to_string();
-        format!("cannot read {}: {}", path.display(), why.split(" (os error").next().unwrap_or_default())
+        format!(
+            "cannot read {}: {}",
+            path.display(),
+            why.split(" (os error").next().unwrap_or_default().to_lowercase()
+        )
     })?;
     text.parse().map_err(|error: NotASecret| format!("{}: {error}", path.display()))
 }

@@ -26,7 +26,7 @@ fn wrong_calls_are_told_what_would_be_right() -> Result<()> {
         (
             &["build"],
             2,
-            "has no Cargo.toml: go to the folder of a plugin, or begin one with `weir plugin new`",
+            "has no Cargo.toml, package.json or pyproject.toml: go to the folder of a plugin, or begin one with `weir plugin new`",
         ),
         (&["check"], 2, "say `weir plugin build` first"),
         (&["check", "none.wasm"], 1, "no such file"),
